@@ -1,0 +1,1 @@
+//! Plans cells, runs and checks them, writes records.

@@ -1,0 +1,2 @@
+//! The `ctbench` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Adapters to other people's tables, each behind the contract of `structures`.

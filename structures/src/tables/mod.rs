@@ -1,0 +1,3 @@
+//! The tables, one folder or file each. Each opens with its design header.
+
+pub mod null;
