@@ -20,7 +20,7 @@ pub struct Cell {
     pub connections: u64,
     /// Threads in the timed span.
     pub threads: u32,
-    /// Packets per burst: what is timed as one batch.
+    /// Lookups handed to the table at once: 1, or up to this many.
     pub batch: u32,
     /// Seed of trace and table.
     pub seed: u64,
@@ -156,7 +156,9 @@ pub struct Measurement {
     pub prefill_ns: u64,
     /// Connections inserted in the prefill.
     pub prefill_connections: u64,
-    /// Per-batch durations of all threads: (duration in nanoseconds, how many batches), ascending. Three significant digits.
+    /// Operations per timed burst (the unit of `batch_ns`), whatever [`Cell::batch`] is.
+    pub burst: u32,
+    /// Per-burst durations of all threads: (duration in nanoseconds, how many batches), ascending. Three significant digits.
     pub batch_ns: Vec<(u64, u64)>,
     /// Durations of the single slowest batch per thread, exact, nanoseconds.
     pub worst_batch_ns: u64,

@@ -39,6 +39,24 @@ impl Counters {
         }
     }
 
+    /// Every counter with its name.
+    pub fn named(self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("found", self.found),
+            ("insert", self.insert),
+            ("insert_failed", self.insert_failed),
+            ("drop", self.drop),
+            ("early_drop", self.early_drop),
+            ("expired", self.expired),
+            ("delete", self.delete),
+            ("search_restart", self.search_restart),
+            ("chaintoolong", self.chaintoolong),
+            ("extra_probes", self.extra_probes),
+            ("resize", self.resize),
+        ]
+        .into_iter()
+    }
+
     /// Sums two sets of counters.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
