@@ -1,0 +1,53 @@
+//! `report`: from records to summary and HTML.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use reports::Record;
+use reports::report::ReportOptions;
+use reports::summary::RunSummary;
+
+use crate::args::ReportArgs;
+use crate::exit;
+
+/// Name of the report in a run's folder.
+pub const FILE: &str = "report.html";
+
+/// Columns of the summary table: what every terminal has.
+const WIDTH: usize = 80;
+
+/// Makes the report of a run again.
+///
+/// # Errors
+/// Records that cannot be read, a report that cannot be written.
+pub fn run(args: &ReportArgs) -> Result<ExitCode> {
+    let loaded = reports::store::read_run(&args.dir)?;
+    if let Some(torn) = &loaded.torn {
+        eprintln!("{torn}");
+    }
+    let output = args.output.clone().unwrap_or_else(|| args.dir.join(FILE));
+    let failed = write(&loaded.records, &output, args.json)?;
+    Ok(if failed { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// Writes the report and prints summary and path. True where a cell failed.
+///
+/// # Errors
+/// No records, or a file that cannot be written.
+pub fn write(records: &[Record], output: &Path, json: bool) -> Result<bool> {
+    if records.is_empty() {
+        bail!("no cell is finished: nothing to report");
+    }
+    let summary = RunSummary::from_records(records);
+    let html = reports::report::render(records, &ReportOptions::default())?;
+    std::fs::write(output, html).with_context(|| format!("writing {}", output.display()))?;
+    if json {
+        super::print_json(&summary)?;
+    } else {
+        super::print(&reports::summary::render(&summary, WIDTH))?;
+        super::print(&format!("\nrecords: {}\n", output.with_file_name(reports::store::RECORDS).display()))?;
+        super::print(&format!("report:  {}\n", output.display()))?;
+    }
+    Ok(summary.failed())
+}
