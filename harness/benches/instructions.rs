@@ -10,7 +10,7 @@ use harness::registry;
 
 /// Connections in the table.
 const CONNECTIONS: u32 = 1 << 14;
-const _: () = assert!(OPERATIONS as u32 <= CONNECTIONS);
+const _: () = assert!(OPERATIONS <= CONNECTIONS);
 
 fn names() -> Vec<&'static str> {
     registry::tables().iter().map(|table| table.name).collect()

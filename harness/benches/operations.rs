@@ -1,5 +1,4 @@
 //! criterion micro-benchmarks: every operation on every table. `just criterion [FILTER]`.
-#![expect(missing_docs, reason = "criterion_group! makes undocumented items")]
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ const SIZES: [u32; 2] = [1 << 14, 1 << 20];
 fn operations(criterion: &mut Criterion) {
     for op in MicroOp::ALL {
         let mut group = criterion.benchmark_group(op.name());
-        group.throughput(Throughput::Elements(OPERATIONS as u64));
+        group.throughput(Throughput::Elements(OPERATIONS.into()));
         for table in registry::tables() {
             for size in SIZES {
                 let id = BenchmarkId::new(table.name, size);

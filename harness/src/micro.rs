@@ -52,7 +52,7 @@ pub trait Micro {
 }
 
 /// Operations of one [`Micro::measure`].
-pub const OPERATIONS: usize = 1024;
+pub const OPERATIONS: u32 = 1024;
 
 /// A step through the resident connections that meets all of them and is no neighbour of the last (odd, so coprime to any
 /// power of two; the golden ratio of 2^32).
@@ -71,7 +71,7 @@ struct Bench<T> {
 /// # Errors
 /// Where the table cannot be built.
 pub fn bench<T: FlowTable>(options: &T::Options, connections: u32) -> Result<Box<dyn Micro>, BuildError> {
-    let newcomers = OPERATIONS as u32;
+    let newcomers = OPERATIONS;
     let sizing = Sizing { max_connections: (connections + newcomers) as usize, evict_when_full: false, seed: 1 };
     let table = T::new(&sizing, options)?;
     {

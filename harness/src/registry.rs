@@ -10,6 +10,7 @@ use reports::Measurement;
 use structures::tables::chained::{self, Chained};
 use structures::tables::hashtrie::{self, HashTrie};
 use structures::tables::hashtrie_lpm::{self, HashTrieLpm};
+use structures::tables::faulty::{LosesInserts, StaleEntries};
 use structures::tables::null::Null;
 use structures::tables::rcu::{self, Rcu};
 use structures::{BuildError, Classified, FlowTable, FoldHasher, PacketMeta, PolicyId, Prefix, PrefixHandle, Sip24Hasher, TableInfo, conformance};
@@ -31,6 +32,24 @@ pub fn tables() -> Vec<Table> {
         prefix_table::<HashbrownPrefix>("hashbrown-prefix", ()),
         table::<Null>("null", ()),
     ]
+}
+
+/// Tables with planted faults: what a bench says of a table that errs can be seen, and is tested, on these. They are run only
+/// when named.
+#[must_use]
+pub fn faulty_tables() -> Vec<Table> {
+    vec![
+        table::<LosesInserts>("faulty-loses-inserts", Default::default()),
+        table::<StaleEntries>("faulty-stale-entries", Default::default()),
+    ]
+}
+
+/// Every table that can be named.
+#[must_use]
+pub fn all_tables() -> Vec<Table> {
+    let mut all = tables();
+    all.extend(faulty_tables());
+    all
 }
 
 /// The table that does nothing: the harness's own cost.

@@ -42,7 +42,7 @@ impl Session {
     /// Unknown names, broken captures, a selection without cells, or a trace whose answers are wrong.
     pub fn prepare(args: &CellArgs, interrupted: &AtomicBool) -> Result<Self> {
         let captures = CaptureOptions { files: args.capture.clone(), strict: args.strict };
-        let tables = registry::tables();
+        let tables = if args.tables.is_empty() { registry::tables() } else { registry::all_tables() };
         check_names("table", &args.tables, tables.iter().map(|t| t.name))?;
         let scale = args.profile.scale(machine::online_cpus());
         let (workloads, mut traces) = known_workloads(&captures, args)?;

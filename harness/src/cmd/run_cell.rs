@@ -25,7 +25,7 @@ pub fn run(args: &RunCellArgs) -> Result<ExitCode> {
 
 fn outcome_of(spec: &CellSpec) -> Result<Outcome> {
     let cell = &spec.cell;
-    let table = registry::tables().into_iter().find(|table| table.name == cell.table);
+    let table = registry::all_tables().into_iter().find(|table| table.name == cell.table);
     let table = table.with_context(|| format!("no table is named {}", cell.table))?;
     let trace = workload::build(&cell.workload, cell.connections, spec.ops, cell.seed, &spec.captures)?.trace;
     let digest = trace.digest().to_string();

@@ -164,7 +164,7 @@ fn expected_of(trace: &Trace, op: &Op) -> Outcome {
     match op.kind {
         OpKind::Hit | OpKind::ClassifyHit => Outcome::hit(id_of(op.connection), op.direction),
         OpKind::Miss => Outcome::NOTHING,
-        OpKind::ClassifyMiss => trace.policy_of(op).map_or(Outcome::NOTHING, Outcome::policy),
+        OpKind::ClassifyMiss => trace.policies.get(op.connection as usize).copied().flatten().map_or(Outcome::NOTHING, Outcome::policy),
         OpKind::Open => Outcome::OPENED,
         OpKind::Close => Outcome(op.connection),
         OpKind::Expire => Outcome(0),

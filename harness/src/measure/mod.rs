@@ -17,3 +17,6 @@ pub mod worker;
 
 /// Packets per burst: one clock reading each. 32 is DPDK's customary receive burst.
 pub const BURST: usize = structures::MAX_BATCH;
+/// [`BURST`] for places that count in 32 bits.
+pub const BURST_U32: u32 = 32;
+const _: () = assert!(BURST == BURST_U32 as usize);

@@ -10,7 +10,7 @@ use super::check::{self, Verdict, WrongAnswer};
 use super::memory::Account;
 use super::unroll::{ThreadScript, unroll};
 use super::worker::{self, LookupMode, ThreadLog};
-use super::{BURST, clock};
+use super::{BURST, BURST_U32, clock};
 use crate::registry::PrefixAccess;
 use crate::sys;
 
@@ -173,7 +173,7 @@ fn assemble(
         wall_ns,
         prefill_ns,
         prefill_connections: prefill.replies.len() as u64,
-        burst: BURST as u32,
+        burst: BURST_U32,
         batch_ns: histogram(logs),
         worst_batch_ns: worst.copied().unwrap_or(0).into(),
         clock,

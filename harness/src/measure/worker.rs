@@ -5,7 +5,7 @@
 
 use structures::{EvictionSink, Evicted, FlowHandle, FlowTable, Found, PacketMeta, Tuple};
 
-use super::BURST;
+use super::{BURST, BURST_U32};
 use super::clock;
 use super::outcome::Outcome;
 use super::unroll::{ThreadScript, action};
@@ -134,7 +134,7 @@ fn bursts<T: FlowTable, P: PrefixAccess<T>, const BATCHED: bool>(
             }
         }
         handle.quiescent();
-        step += BURST as u32;
+        step += BURST_U32;
         let end = clock::now();
         *burst_ns = u32::try_from(end.nanoseconds_since(last)).unwrap_or(u32::MAX);
         last = end;
@@ -153,6 +153,7 @@ fn batched<T: FlowTable, P: PrefixAccess<T>>(
     evictions: &mut EvictionLog,
 ) {
     let mut found: [Option<Found>; BURST] = [None; BURST];
+    let first = evictions.step;
     let mut from = 0;
     while from < packets.len() {
         let run = packets[from..].iter().take_while(|p| p.action == action::LOOKUP).count();
@@ -162,11 +163,11 @@ fn batched<T: FlowTable, P: PrefixAccess<T>>(
                 *outcome = Outcome::of_lookup(*found);
             }
             from += run;
-            evictions.step += run as u32;
         } else {
+            // Within a burst, so the sum cannot overflow; lookups evict nothing and need no step.
+            evictions.step = first + u32::try_from(from).unwrap_or(0);
             outcomes[from] = one::<T, P>(handle, &packets[from], replies, evictions);
             from += 1;
-            evictions.step += 1;
         }
     }
 }
