@@ -24,6 +24,26 @@ pub use parking_lot::{Mutex, MutexGuard, RwLock};
 #[cfg(loom)]
 pub use self::loom_locks::{Mutex, MutexGuard, RwLock};
 
+/// A value written once. The real one under loom too, which has none: for memory that is made on first use, whose
+/// racing makers are not what the models are about.
+pub use std::sync::OnceLock;
+
+/// One turn of waiting for a lock word: a few pauses of doubling length first, then the processor is given away, because
+/// the holder may be waiting for it. `turns` starts at zero.
+#[inline]
+pub fn spin_or_yield(turns: &mut u32) {
+    /// Turns that pause; as in crossbeam's `Backoff`, the last pauses 2^6 times.
+    const PAUSING_TURNS: u32 = 7;
+    if cfg!(not(loom)) && *turns < PAUSING_TURNS {
+        for _ in 0..1u32 << *turns {
+            std::hint::spin_loop();
+        }
+        *turns += 1;
+    } else {
+        thread::yield_now();
+    }
+}
+
 /// loom's locks with `parking_lot`'s signatures (no poisoning).
 #[cfg(loom)]
 mod loom_locks {

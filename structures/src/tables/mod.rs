@@ -1,3 +1,5 @@
 //! The tables, one folder or file each. Each opens with its design header.
 
+pub mod hashtrie;
+pub mod hashtrie_lpm;
 pub mod null;

@@ -1,0 +1,745 @@
+//! What `hashtrie` promises beyond the contract. The labels are those of its header.
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+
+use structures::tables::hashtrie::{Eviction, HashTrie, Options};
+use structures::{
+    BuildError, ConnectionId, DumpCursor, Evicted, FlowHandle, FlowTable, FoldHasher, Insert, PacketMeta,
+    Sizing, Status, Tuple, TupleHasher, VirtualTime,
+};
+
+/// Steele, Lea and Flood's generator: enough randomness for a test, and the same everywhere.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+}
+
+fn tuple(n: u32) -> Tuple {
+    let [a, b, c, d] = n.to_be_bytes();
+    let client = Ipv4Addr::new(10, a, b, c);
+    Tuple::v4(6, client, 1024 + u16::from(d), Ipv4Addr::new(192, 0, 2, 1), 443)
+}
+
+fn packet(n: u32, now: u64, status: Status) -> PacketMeta {
+    PacketMeta {
+        tuple: tuple(n),
+        now: VirtualTime(now),
+        timeout_ms: 1_000_000_000,
+        id: ConnectionId(n),
+        user: 0,
+        set_status: status,
+        action: 0,
+    }
+}
+
+fn sizing(max_connections: usize, evict_when_full: bool) -> Sizing {
+    Sizing {
+        max_connections,
+        evict_when_full,
+        seed: 42,
+    }
+}
+
+fn table(max: usize, evict: bool, options: Options) -> HashTrie<FoldHasher> {
+    HashTrie::new(&sizing(max, evict), &options).unwrap()
+}
+
+fn put(handle: &mut impl FlowHandle, packet: &PacketMeta, evicted: &mut Vec<Evicted>) -> Insert {
+    let hash = handle.hash(&packet.tuple);
+    handle.insert(packet, &packet.tuple.mirrored(), hash, evicted)
+}
+
+fn take(handle: &mut impl FlowHandle, n: u32) -> Option<ConnectionId> {
+    let tuple = tuple(n);
+    let hash = handle.hash(&tuple);
+    handle.remove(&tuple, hash, VirtualTime(0))
+}
+
+fn holds(handle: &mut impl FlowHandle, n: u32) -> bool {
+    let packet = packet(n, 0, Status::NEW);
+    let hash = handle.hash(&packet.tuple);
+    handle.lookup(&packet, hash).is_some()
+}
+
+/// Most nodes on one path below the default root for 2^17 connections (2^15 slots): 16-way levels needed for 2^18 keys, plus
+/// the chance that some pair of them shares much more. A pair sharing 52 of 64 bits has a chance of 1 in 2^17.
+const DEEPEST: usize = 9;
+
+#[test]
+fn g2_an_insert_touches_a_bounded_number_of_nodes_while_the_table_grows_from_nothing() {
+    const N: u32 = 1 << 17;
+    let table = table(N as usize, false, Options::default());
+    let mut handle = table.handle();
+    let (mut most_made, mut most_touched) = (0, 0);
+    for n in 0..N {
+        let before = handle.node_moves().taken;
+        assert_eq!(
+            put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]),
+            Insert::Inserted
+        );
+        most_made = most_made.max(handle.node_moves().taken - before);
+        let paths = [tuple(n), tuple(n).mirrored()].map(|t| table.depth_of(handle.hash(&t)));
+        most_touched = most_touched.max(paths.iter().sum());
+    }
+    assert!(most_made as usize <= DEEPEST, "one insert made {most_made} nodes");
+    assert!(
+        most_touched <= 2 * DEEPEST,
+        "one insert touched {most_touched} nodes"
+    );
+    assert_eq!(handle.node_moves().given, 0);
+}
+
+#[test]
+fn g3_the_shape_is_that_of_a_fresh_build_after_any_history() {
+    const N: u32 = 1 << 16;
+    let old = table(N as usize, false, Options::default());
+    let mut handle = old.handle();
+    let mut order: Vec<u32> = (0..N).collect();
+    for &n in &order {
+        put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
+    }
+    SplitMix(1).shuffle(&mut order);
+    let (gone, kept) = order.split_at(N as usize * 9 / 10);
+    for &n in gone {
+        assert_eq!(take(&mut handle, n), Some(ConnectionId(n)));
+    }
+    let fresh = table(N as usize, false, Options::default());
+    let mut fresh_handle = fresh.handle();
+    for &n in kept {
+        put(&mut fresh_handle, &packet(n, 0, Status::NEW), &mut vec![]);
+    }
+    assert_eq!(old.shape(), fresh.shape());
+    let moves = handle.node_moves();
+    assert_eq!(
+        moves.taken - moves.given,
+        old.shape().nodes as u64,
+        "no node leaks"
+    );
+    for &n in kept {
+        assert_eq!(take(&mut handle, n), Some(ConnectionId(n)));
+    }
+    assert_eq!((old.shape().nodes, old.len()), (0, 0));
+}
+
+#[test]
+fn g4_given_nodes_are_used_again() {
+    let table = table(1 << 12, false, Options::default());
+    let mut handle = table.handle();
+    let mut most = 0;
+    for round in 0..20 {
+        for n in 0..1 << 12 {
+            put(&mut handle, &packet(round << 12 | n, 0, Status::NEW), &mut vec![]);
+        }
+        most = if round < 2 { table.memory_bytes() } else { most };
+        assert!(table.memory_bytes() <= most, "memory creeps up with churn");
+        for n in 0..1 << 12 {
+            take(&mut handle, round << 12 | n).unwrap();
+        }
+    }
+}
+
+/// The cost model of random tries with fan-out b: n / ln b nodes for n keys (less those the root stands for), and a depth of
+/// log_b n + 1/2 + gamma / ln b levels, the root's included.
+#[test]
+fn g1_nodes_and_depth_follow_the_cost_model() {
+    const EULER_GAMMA: f64 = 0.577_215_664_9;
+    for (bits, n) in [(1, 1 << 12), (6, 1 << 15), (12, 1 << 17), (16, 1 << 17)] {
+        let options = Options {
+            root_bits: Some(bits),
+            ..Options::default()
+        };
+        let table = table(n, false, options);
+        let mut handle = table.handle();
+        for i in 0..n {
+            put(
+                &mut handle,
+                &packet(u32::try_from(i).unwrap(), 0, Status::NEW),
+                &mut vec![],
+            );
+        }
+        let shape = table.shape();
+        let keys = 2.0 * n as f64;
+        assert_eq!(shape.leaves, 2 * n);
+        let per_slot = keys / f64::from(1u32 << bits);
+        // Exact up to the small periodic term: a slot with few keys has fewer nodes than keys / ln 16, so the model
+        // is used where there are 16 and more.
+        if per_slot >= 16.0 {
+            let expected = keys / 16f64.ln() - f64::from(1u32 << bits) / 15.0;
+            let ratio = shape.nodes as f64 / expected;
+            assert!(
+                (0.93..1.07).contains(&ratio),
+                "2^{bits} slots: {ratio} times the model's nodes"
+            );
+            let levels = per_slot.log(16.0) + 0.5 + EULER_GAMMA / 16f64.ln();
+            let off = shape.mean_depth() - levels;
+            assert!(
+                off.abs() < 0.1,
+                "2^{bits} slots: {off} levels off the model's {levels}"
+            );
+        }
+        println!(
+            "root 2^{bits}, {n} connections: {} nodes ({:.3} per key), depth mean {:.2}, max {}",
+            shape.nodes,
+            shape.nodes as f64 / keys,
+            shape.mean_depth(),
+            shape.max_depth()
+        );
+        assert!(shape.max_depth() <= levels_for(per_slot) + 7);
+        assert_eq!(shape.longest_chain, 1);
+    }
+}
+
+fn levels_for(keys: f64) -> usize {
+    keys.log(16.0).ceil().max(0.0) as usize
+}
+
+#[test]
+fn g1_a_root_as_wide_as_trash_has_its_depth() {
+    let options = Options {
+        root_bits: Some(18),
+        ..Options::default()
+    };
+    let table = table(1 << 16, false, options);
+    let mut handle = table.handle();
+    for n in 0..1 << 16 {
+        put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
+    }
+    let shape = table.shape();
+    assert!(
+        shape.mean_depth() + 1.0 < 1.5,
+        "TRASH: mean below 1.5, the root counted"
+    );
+    assert!(shape.max_depth() < 5, "TRASH: below 5");
+}
+
+/// How the oldest-first order is disturbed before the flood is measured.
+enum Disorder {
+    /// Nothing but newcomers.
+    None,
+    /// A third of the places is removed and refilled in random order again and again.
+    Churn,
+    /// Random connections keep seeing packets, so that slot order says nothing about the time last seen.
+    Refresh,
+}
+
+/// Rank of each victim by time last seen among all evictable connections, 0 the oldest, 1 the youngest: the mean over a
+/// flood of two table sizes, from an exact oracle.
+fn mean_age_rank(eviction: Eviction, disorder: &Disorder, assured: f64) -> f64 {
+    const MAX: usize = 1 << 12;
+    let options = Options {
+        eviction,
+        ..Options::default()
+    };
+    let table = table(MAX, true, options);
+    let mut handle = table.handle();
+    let mut random = SplitMix(7);
+    let mut evictable: HashMap<u32, u64> = HashMap::new();
+    let mut protected = HashSet::new();
+    let (mut ranks, mut count, mut next, mut now) = (0.0, 0usize, 0u32, 0u64);
+    let mut evicted = Vec::new();
+    while count < 4 * MAX {
+        now += 1;
+        match disorder {
+            Disorder::Churn if table.len() == MAX && now.is_multiple_of(3) => {
+                let mut ids: Vec<u32> = evictable.keys().copied().collect();
+                ids.sort_unstable();
+                let id = ids[random.below(ids.len())];
+                take(&mut handle, id).unwrap();
+                evictable.remove(&id);
+            }
+            Disorder::Refresh if table.len() == MAX => {
+                let mut ids: Vec<u32> = evictable.keys().copied().collect();
+                ids.sort_unstable();
+                let id = ids[random.below(ids.len())];
+                let seen = packet(id, now, Status::NEW);
+                let hash = handle.hash(&seen.tuple);
+                handle.lookup(&seen, hash).unwrap();
+                evictable.insert(id, now);
+                now += 1;
+            }
+            _ => {}
+        }
+        let status = if (protected.len() as f64) < assured * MAX as f64 && random.below(2) == 0 {
+            protected.insert(next);
+            Status::ASSURED
+        } else {
+            Status::NEW
+        };
+        let outcome = put(&mut handle, &packet(next, now, status), &mut evicted);
+        assert_eq!(outcome, Insert::Inserted, "{eviction:?} found nobody");
+        if let Some(victim) = evicted.pop() {
+            assert!(victim.status.is_evictable());
+            let seen = evictable
+                .remove(&victim.id.0)
+                .expect("the victim was there, and evictable");
+            assert_eq!(victim.last_seen, VirtualTime(seen));
+            let older = evictable.values().filter(|&&other| other < seen).count();
+            count += 1;
+            // The first laps only bring the slab into the order of arrival.
+            if count > 2 * MAX {
+                ranks += older as f64 / evictable.len().max(1) as f64;
+            }
+        }
+        assert!(evicted.is_empty(), "one newcomer, one victim at most");
+        if !protected.contains(&next) {
+            evictable.insert(next, now);
+        }
+        next += 1;
+    }
+    for &id in &protected {
+        assert!(holds(&mut handle, id), "an assured connection was evicted");
+    }
+    ranks / (2 * MAX) as f64
+}
+
+#[test]
+fn g5_g6_victims_are_old_and_never_assured() {
+    use {Disorder as D, Eviction as E};
+    // 1/9 = 0.111 is the oldest of eight at random; a fair coin's victims would have 0.5.
+    for (eviction, disorder, assured, bound, name) in [
+        (E::Clock, D::None, 0.0, 0.01, "clock, flood"),
+        (E::Clock, D::None, 0.5, 0.01, "clock, flood, half assured"),
+        (E::Clock, D::Churn, 0.5, 0.13, "clock, flood and churn"),
+        (E::Clock, D::Refresh, 0.5, 0.13, "clock, flood and refreshes"),
+        (E::Clock, D::None, 0.95, 0.02, "clock, flood, 95 % assured"),
+        (E::Subtree, D::None, 0.0, 0.16, "subtree, flood"),
+        (E::Subtree, D::Refresh, 0.5, 0.16, "subtree, flood and refreshes"),
+    ] {
+        let rank = mean_age_rank(eviction, &disorder, assured);
+        println!("{name}: mean age rank of victims {rank:.4}");
+        assert!(rank < bound, "{name}: mean age rank {rank}, bound {bound}");
+    }
+}
+
+#[test]
+fn g6_the_clock_finds_the_one_evictable_connection_within_its_reach() {
+    // 4096 slots are what one search covers: the one evictable connection is found whatever its slot.
+    const MAX: u32 = 4000;
+    for place in [0, 1, 63, 64, 1999, MAX - 1] {
+        let table = table(MAX as usize, true, Options::default());
+        let mut handle = table.handle();
+        for n in 0..MAX {
+            let status = if n == place { Status::NEW } else { Status::ASSURED };
+            put(&mut handle, &packet(n, 0, status), &mut vec![]);
+        }
+        let mut evicted = vec![];
+        assert_eq!(
+            put(&mut handle, &packet(MAX, 1, Status::ASSURED), &mut evicted),
+            Insert::Inserted
+        );
+        assert_eq!(evicted[0].id, ConnectionId(place));
+        assert_eq!(
+            put(&mut handle, &packet(MAX + 1, 1, Status::NEW), &mut evicted),
+            Insert::Full
+        );
+    }
+}
+
+#[test]
+fn g5_becoming_assured_protects_from_then_on() {
+    for eviction in [Eviction::Clock, Eviction::Subtree] {
+        let options = Options {
+            eviction,
+            ..Options::default()
+        };
+        let table = table(64, true, options);
+        let mut handle = table.handle();
+        for n in 0..64 {
+            put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
+        }
+        for n in 0..64 {
+            let mut reply = packet(n, 1, Status::ASSURED);
+            reply.tuple = reply.tuple.mirrored();
+            let hash = handle.hash(&reply.tuple);
+            handle.lookup(&reply, hash).unwrap();
+        }
+        let mut evicted = vec![];
+        assert_eq!(
+            put(&mut handle, &packet(64, 2, Status::NEW), &mut evicted),
+            Insert::Full
+        );
+        assert!(evicted.is_empty());
+    }
+}
+
+#[test]
+fn expired_connections_go_before_live_ones() {
+    for evict in [false, true] {
+        let table = table(8, evict, Options::default());
+        let mut handle = table.handle();
+        for n in 0..8 {
+            let mut packet = packet(n, 0, Status::ASSURED);
+            packet.timeout_ms = if n == 5 { 10 } else { 1000 };
+            put(&mut handle, &packet, &mut vec![]);
+        }
+        let mut evicted = vec![];
+        assert_eq!(
+            put(&mut handle, &packet(8, 10, Status::NEW), &mut evicted),
+            Insert::Inserted
+        );
+        assert!(evicted.is_empty(), "an expiry is not an eviction");
+        assert!(!holds(&mut handle, 5) && table.len() == 8);
+    }
+}
+
+/// A hash of few values: every operation runs on chains.
+#[derive(Debug, Clone)]
+struct FewValues<const BITS: u32>(FoldHasher);
+
+impl<const BITS: u32> TupleHasher for FewValues<BITS> {
+    const NAME: &'static str = "few-values";
+
+    fn with_seed(seed: u64) -> Self {
+        Self(FoldHasher::with_seed(seed))
+    }
+
+    fn hash(&self, tuple: &Tuple) -> u64 {
+        // The kept bits lie at the low end, so that paths are as deep as they get.
+        self.0.hash(tuple) & ((1 << BITS) - 1)
+    }
+}
+
+/// Random operations against a plain model; everything the model knows is checked after each.
+fn agrees_with_a_model<H: TupleHasher>(max: usize, evict: bool, options: Options, seed: u64) {
+    let table = HashTrie::<H>::new(&sizing(max, evict), &options).unwrap();
+    let mut handle = table.handle();
+    let mut random = SplitMix(seed);
+    let mut model: HashMap<u32, u64> = HashMap::new();
+    let universe = 2 * max;
+    for now in 0..20_000u64 {
+        let n = u32::try_from(random.below(universe)).unwrap();
+        model.retain(|_, expires| *expires > now);
+        let mut packet = packet(n, now, Status::NEW);
+        packet.timeout_ms = 1 + u32::try_from(random.below(4 * max)).unwrap();
+        let direction = random.below(2);
+        let hash = |t: &Tuple| handle.hash(t);
+        let (original, reply) = (packet.tuple, packet.tuple.mirrored());
+        let tuple = [original, reply][direction];
+        match random.below(8) {
+            0..4 => {
+                let mut evicted = vec![];
+                let h = hash(&original);
+                let outcome = handle.insert(&packet, &reply, h, &mut evicted);
+                for victim in &evicted {
+                    assert!(model.remove(&victim.id.0).is_some(), "a victim was alive");
+                }
+                let expected = if model.contains_key(&n) {
+                    Insert::Duplicate
+                } else {
+                    Insert::Inserted
+                };
+                if outcome == Insert::Full {
+                    assert_eq!((expected, table.len(), evict), (Insert::Inserted, max, false));
+                } else {
+                    assert_eq!(outcome, expected);
+                }
+                if outcome == Insert::Inserted {
+                    model.insert(n, packet.expires().0);
+                }
+            }
+            4..6 => {
+                let h = hash(&tuple);
+                let seen = PacketMeta { tuple, ..packet };
+                let found = handle.lookup(&seen, h);
+                assert_eq!(found.map(|f| f.id.0), model.contains_key(&n).then_some(n));
+                if let Some(found) = found {
+                    assert_eq!(found.direction as usize, direction);
+                    model.insert(n, packet.expires().0);
+                }
+            }
+            6 => {
+                let h = hash(&tuple);
+                let removed = handle.remove(&tuple, h, VirtualTime(now));
+                assert_eq!(removed.is_some(), model.remove(&n).is_some());
+            }
+            _ => {
+                if random.below(50) == 0 {
+                    handle.expire(VirtualTime(now));
+                    assert_eq!(table.len(), model.len());
+                }
+            }
+        }
+    }
+    handle.expire(VirtualTime(20_000));
+    model.retain(|_, expires| *expires > 20_000);
+    let mut shown = HashSet::new();
+    let mut cursor = DumpCursor::default();
+    while !handle.dump(&mut cursor, 3, &mut |d| {
+        assert!(shown.insert(d.id.0));
+    }) {}
+    assert_eq!(shown, model.keys().copied().collect());
+    let ids: Vec<u32> = model.keys().copied().collect();
+    for id in ids {
+        let t = self::tuple(id);
+        let h = handle.hash(&t);
+        assert_eq!(handle.remove(&t, h, VirtualTime(20_000)).map(|i| i.0), Some(id));
+    }
+    assert_eq!(
+        (table.len(), table.shape().nodes, table.shape().leaves),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn random_operations_agree_with_a_model() {
+    for (i, evict) in [false, true].into_iter().enumerate() {
+        for eviction in [Eviction::Clock, Eviction::Subtree] {
+            for root_bits in [None, Some(1), Some(3)] {
+                let options = Options { root_bits, eviction };
+                agrees_with_a_model::<FoldHasher>(100, evict, options, 10 + i as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn g7_colliding_hashes_chain_and_come_apart_again() {
+    let options = Options::default();
+    agrees_with_a_model::<FewValues<0>>(60, false, options, 20);
+    agrees_with_a_model::<FewValues<0>>(60, true, options, 21);
+    agrees_with_a_model::<FewValues<1>>(60, false, options, 22);
+    agrees_with_a_model::<FewValues<3>>(60, true, options, 23);
+    agrees_with_a_model::<FewValues<3>>(
+        60,
+        true,
+        Options {
+            root_bits: Some(7),
+            eviction: Eviction::Subtree,
+        },
+        24,
+    );
+}
+
+/// A hash whose values share their leading bits pairwise: the worst a trie can be given.
+#[derive(Debug, Clone)]
+struct LongPaths;
+
+impl TupleHasher for LongPaths {
+    const NAME: &'static str = "long-paths";
+
+    fn with_seed(_: u64) -> Self {
+        Self
+    }
+
+    fn hash(&self, tuple: &Tuple) -> u64 {
+        let pair = FoldHasher::with_seed(1).hash(&tuple.mirrored()) ^ FoldHasher::with_seed(1).hash(tuple);
+        pair & !1 | u64::from(tuple.src() < tuple.dst())
+    }
+}
+
+#[test]
+fn g8_crafted_hashes_cannot_take_more_than_their_share_of_nodes() {
+    const N: u32 = 1 << 12;
+    let table = HashTrie::<LongPaths>::new(&sizing(N as usize, false), &Options::default()).unwrap();
+    let mut handle = table.handle();
+    let mut refused = 0;
+    for n in 0..N {
+        match put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]) {
+            Insert::Inserted => {}
+            Insert::Full => refused += 1,
+            Insert::Duplicate => panic!("{n} was not there"),
+        }
+    }
+    assert!(refused > N / 2, "each pair wants 14 nodes, and 4 are granted");
+    assert_eq!(table.len(), (N - refused) as usize);
+    assert_eq!(table.shape().leaves, 2 * (N - refused) as usize);
+    assert!(table.shape().nodes <= 4 * N as usize);
+    let inside: Vec<u32> = (0..N).filter(|&n| holds(&mut handle, n)).collect();
+    assert_eq!(
+        inside.len(),
+        table.len(),
+        "a refused connection leaves nothing behind"
+    );
+    for n in inside {
+        take(&mut handle, n).unwrap();
+    }
+    assert_eq!(table.shape().nodes, 0);
+}
+
+#[test]
+fn g9_a_dump_is_exact_under_churn_that_splits_and_collapses() {
+    const KEPT: u32 = 2000;
+    let options = Options {
+        root_bits: Some(2),
+        ..Options::default()
+    };
+    let table = table(10_000, false, options);
+    let mut handle = table.handle();
+    let mut random = SplitMix(3);
+    for n in 0..KEPT {
+        put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
+    }
+    let mut shown = HashMap::new();
+    let mut cursor = DumpCursor::default();
+    let mut calls = 0;
+    while !handle.dump(&mut cursor, 7, &mut |d| {
+        *shown.entry(d.original).or_insert(0) += 1
+    }) {
+        calls += 1;
+        for _ in 0..20 {
+            let n = KEPT + u32::try_from(random.below(4000)).unwrap();
+            if take(&mut handle, n).is_none() {
+                put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
+            }
+        }
+    }
+    assert!(
+        calls > 500,
+        "the budget cuts the dump into many calls, not {calls}"
+    );
+    assert!(shown.values().all(|&times| times == 1), "shown twice");
+    for n in 0..KEPT {
+        assert!(shown.contains_key(&tuple(n)), "{n} was there throughout");
+    }
+}
+
+#[test]
+fn a_batch_answers_as_single_lookups_do() {
+    let table = table(1 << 12, false, Options::default());
+    let mut handle = table.handle();
+    for n in 0..1 << 12 {
+        put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
+    }
+    let mut random = SplitMix(5);
+    for size in [0, 1, 5, 32] {
+        let packets: Vec<PacketMeta> = (0..size)
+            .map(|_| {
+                let mut packet = packet(u32::try_from(random.below(1 << 13)).unwrap(), 1, Status::NEW);
+                if random.below(2) == 0 {
+                    packet.tuple = packet.tuple.mirrored();
+                }
+                packet
+            })
+            .collect();
+        let mut found = vec![None; size];
+        handle.lookup_batch(&packets, &mut found);
+        for (packet, found) in packets.iter().zip(found) {
+            assert_eq!(found.map(|f| f.id), (packet.id.0 < 1 << 12).then_some(packet.id));
+        }
+    }
+}
+
+#[test]
+fn options_out_of_range_are_refused() {
+    for bits in [0, 25, 64] {
+        let options = Options {
+            root_bits: Some(bits),
+            ..Options::default()
+        };
+        let refused = HashTrie::<FoldHasher>::new(&sizing(8, false), &options);
+        assert!(matches!(
+            refused,
+            Err(BuildError::Option {
+                name: "root_bits",
+                ..
+            })
+        ));
+    }
+    let refused = HashTrie::<FoldHasher>::new(&sizing(usize::MAX, false), &Options::default());
+    assert!(matches!(refused, Err(BuildError::Capacity { .. })));
+}
+
+#[test]
+fn c8_threads_that_share_root_slots_keep_their_connections() {
+    // Two root slots: every pair of operations meets at a lock, and every remove wants two.
+    let options = Options {
+        root_bits: Some(1),
+        ..Options::default()
+    };
+    let table = table(4000, true, options);
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let table = &table;
+            scope.spawn(move || {
+                let mut handle = table.handle();
+                let mut random = SplitMix(u64::from(thread));
+                let mut mine = HashSet::new();
+                for _ in 0..30_000 {
+                    let n = thread << 16 | u32::try_from(random.below(800)).unwrap();
+                    if random.below(2) == 0 {
+                        let outcome = put(&mut handle, &packet(n, 0, Status::ASSURED), &mut vec![]);
+                        assert_eq!(outcome == Insert::Inserted, mine.insert(n));
+                    } else {
+                        assert_eq!(take(&mut handle, n).is_some(), mine.remove(&n));
+                    }
+                }
+                for n in mine {
+                    assert!(holds(&mut handle, n));
+                    take(&mut handle, n).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(
+        (table.len(), table.shape().nodes, table.shape().leaves),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn c8_threads_that_evict_each_others_connections_conserve_them() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    for eviction in [Eviction::Clock, Eviction::Subtree] {
+        let options = Options {
+            root_bits: Some(4),
+            eviction,
+        };
+        let table = table(500, true, options);
+        let (inserted, gone) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..4u32 {
+                let (table, inserted, gone) = (&table, &inserted, &gone);
+                scope.spawn(move || {
+                    let mut handle = table.handle();
+                    let mut random = SplitMix(u64::from(thread));
+                    for now in 0..20_000 {
+                        let n = u32::try_from(random.below(2000)).unwrap();
+                        let mut evicted = vec![];
+                        let mut packet = packet(n, now, Status::NEW);
+                        packet.timeout_ms = 200;
+                        if random.below(3) == 0 {
+                            let removed = take(&mut handle, n).is_some();
+                            gone.fetch_add(usize::from(removed), Ordering::Relaxed);
+                        } else {
+                            let outcome = put(&mut handle, &packet, &mut evicted);
+                            inserted.fetch_add(usize::from(outcome == Insert::Inserted), Ordering::Relaxed);
+                        }
+                        assert!(evicted.iter().all(|v| v.status.is_evictable()));
+                        gone.fetch_add(evicted.len(), Ordering::Relaxed);
+                        if now.is_multiple_of(1000) {
+                            gone.fetch_add(handle.expire(VirtualTime(now)), Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        let mut handle = table.handle();
+        let mut shown = HashSet::new();
+        handle.dump(&mut DumpCursor::default(), usize::MAX, &mut |d| {
+            assert!(shown.insert(d.original));
+            assert!(shown.insert(d.reply));
+        });
+        assert_eq!(shown.len(), 2 * table.len());
+        assert_eq!(table.shape().leaves, 2 * table.len());
+        // Inserts that met an expired connection gave it back silently, so this is a bound and not an equation.
+        let known = inserted.load(Ordering::Relaxed) - gone.load(Ordering::Relaxed);
+        assert!(table.len() <= known && table.len() <= 500);
+    }
+}
