@@ -46,6 +46,9 @@ pub struct Entry {
     reply: UnsafeCell<Tuple>,
     /// The table's own words: chain links, stored hashes, positions.
     pub links: [AtomicU32; 6],
+    /// Stands for both tuples in a model: loom fails the model where a read and a write of it can race.
+    #[cfg(loom)]
+    race: loom::cell::UnsafeCell<()>,
 }
 
 #[cfg(not(loom))]
@@ -66,6 +69,8 @@ impl Entry {
             status: AtomicU32::new(0),
             reply: UnsafeCell::new(nothing),
             links: std::array::from_fn(|_| AtomicU32::new(0)),
+            #[cfg(loom)]
+            race: loom::cell::UnsafeCell::new(()),
         }
     }
 
@@ -75,6 +80,8 @@ impl Entry {
     /// The caller owns the slot (it came from [`Slab::allocate`] and was not published since), and no other thread can
     /// still read tuples of the slot's earlier connection.
     pub unsafe fn fill(&self, packet: &PacketMeta, reply: &Tuple) {
+        #[cfg(loom)]
+        self.race.with_mut(|_| ());
         // SAFETY: the caller owns the slot: nobody else reads or writes the tuple.
         unsafe { *self.original.get() = packet.tuple };
         // SAFETY: as above.
@@ -98,6 +105,8 @@ impl Entry {
     #[inline]
     #[must_use]
     pub unsafe fn tuple(&self, direction: Direction) -> &Tuple {
+        #[cfg(loom)]
+        self.race.with(|_| ());
         let cell = match direction {
             Direction::Original => &self.original,
             Direction::Reply => &self.reply,

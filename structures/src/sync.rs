@@ -13,6 +13,13 @@ pub use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 
+/// Keeps the compiler from moving accesses across it; costs no instruction. See `tables::rcu::barrier`.
+pub use std::sync::atomic::compiler_fence;
+
+/// A cell written once. loom has none: under it the threads of a model run on one thread, so std's works there, and
+/// what it holds (loom's own atomics) is modelled all the same.
+pub use std::sync::OnceLock;
+
 #[cfg(loom)]
 pub use loom::thread;
 #[cfg(not(loom))]

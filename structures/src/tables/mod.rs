@@ -3,3 +3,4 @@
 pub mod hashtrie;
 pub mod hashtrie_lpm;
 pub mod null;
+pub mod rcu;
