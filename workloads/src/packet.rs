@@ -36,13 +36,13 @@ pub enum Transport {
     Tcp(TcpFlags),
     /// A UDP or UDP-Lite datagram.
     Udp,
-    /// An ICMP or `ICMPv6` message that asks (echo, timestamp, ...): it may open a connection.
+    /// An ICMP or ICMPv6 message that asks (echo, timestamp, ...): it may open a connection.
     IcmpRequest,
-    /// An ICMP or `ICMPv6` message that answers a request. The tuple's type field is that of the answer.
+    /// An ICMP or ICMPv6 message that answers a request. The tuple's type field is that of the answer.
     IcmpReply,
-    /// An ICMP or `ICMPv6` error; the packet's tuple is the **quoted** packet's, as that packet's sender sent it.
+    /// An ICMP or ICMPv6 error; the packet's tuple is the **quoted** packet's, as that packet's sender sent it.
     IcmpError,
-    /// An ICMP or `ICMPv6` message of another type (neighbour discovery, redirects): opens nothing.
+    /// An ICMP or ICMPv6 message of another type (neighbour discovery, redirects): opens nothing.
     IcmpOther,
     /// Any other protocol: told apart by addresses (and ports, where it has them).
     Other,
