@@ -10,8 +10,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capture;
+pub mod decode;
+pub mod flows;
 pub mod packet;
+pub mod replay;
 pub mod trace;
+pub mod track;
 
 pub use packet::Packet;
 pub use trace::{Connection, Expected, Op, OpKind, Trace};
