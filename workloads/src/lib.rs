@@ -10,6 +10,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod catalog;
+pub mod generate;
+pub mod oracle;
 pub mod packet;
 pub mod trace;
 
