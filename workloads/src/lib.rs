@@ -10,9 +10,12 @@
 
 #![forbid(unsafe_code)]
 
-pub mod capture;
 pub mod decode;
 pub mod flows;
+pub mod capture;
+pub mod catalog;
+pub mod generate;
+pub mod oracle;
 pub mod packet;
 pub mod replay;
 pub mod trace;

@@ -40,14 +40,15 @@ pub enum OpKind {
     Miss = 1,
     /// A first packet: lookup, miss; then insert with the same hash.
     Open = 2,
-    /// A last packet: the connection is removed by this packet's tuple.
+    /// A last packet: the connection is removed by this packet's tuple, without a lookup before it (no hit is counted).
     Close = 3,
     /// Everything whose timeout has passed is given back. No connection.
     Expire = 4,
     /// One lookup that answers: this connection, else the longest prefix (tables with prefixes only). The connection is
     /// present.
     ClassifyHit = 5,
-    /// As above; the connection is absent, and the answer is the longest prefix that covers its destination, or nothing.
+    /// As above; the connection is absent, and the answer is the longest prefix that covers its destination, or nothing:
+    /// [`Trace::policies`]. Always in the original direction.
     ClassifyMiss = 6,
 }
 
@@ -113,6 +114,9 @@ pub struct Trace {
     pub connections: Vec<Connection>,
     /// Prefixes inserted before everything else.
     pub prefixes: Vec<(Prefix, PolicyId)>,
+    /// For traces with prefixes: by connection number, the policy of the longest prefix that covers the destination of
+    /// the **original** tuple. [`OpKind::ClassifyMiss`] is always in that direction. Empty without prefixes.
+    pub policies: Vec<Option<PolicyId>>,
     /// Operations before the timed span; all of kind [`OpKind::Open`] or [`OpKind::Hit`].
     pub prefill: Vec<Op>,
     /// Operations of the timed span.
@@ -130,6 +134,16 @@ impl Trace {
             .last()
             .or(self.prefill.last())
             .map_or(VirtualTime(0), |op| op.time)
+    }
+
+    /// Whether connections may be dealt out to threads, each thread doing the operations of its own in trace order.
+    ///
+    /// Answers then depend on nothing that another thread does: none is evicted, and nobody sweeps. The order between
+    /// connections is lost, so that more of them may be present at a time than in the sequential run: generators leave
+    /// headroom for that.
+    #[must_use]
+    pub fn is_partitionable(&self) -> bool {
+        self.answers == Answers::Exact && self.ops.iter().all(|op| op.kind != OpKind::Expire)
     }
 
     /// 128-bit digest of all that a table can see and must answer. Two traces with the same digest are the same workload.
@@ -153,6 +167,12 @@ impl Trace {
             hasher.update(&[prefix.length(), prefix.family() as u8]);
             hasher.update(&prefix.zone().to_le_bytes());
             hasher.update(&policy.0.to_le_bytes());
+        }
+        hasher.update(&(self.policies.len() as u64).to_le_bytes());
+        for policy in &self.policies {
+            // One more bit than a policy has, so that none differs from any.
+            let number = policy.map_or(0, |policy| u64::from(policy.0) + 1);
+            hasher.update(&number.to_le_bytes());
         }
         for ops in [&self.prefill, &self.ops] {
             hasher.update(&(ops.len() as u64).to_le_bytes());
