@@ -17,7 +17,10 @@ fn names() -> Vec<&'static str> {
 }
 
 fn prepared(name: &str, op: MicroOp) -> Box<dyn Micro> {
-    let table = registry::tables().into_iter().find(|table| table.name == name).expect("a name of the registry");
+    let table = registry::tables()
+        .into_iter()
+        .find(|table| table.name == name)
+        .expect("a name of the registry");
     let mut bench = table.micro(CONNECTIONS).expect("the table builds");
     // The measured run is the second: the first one warms allocators and lazy set-up.
     bench.prepare(op);

@@ -8,14 +8,19 @@ use crate::plan::Profile;
 
 /// Benchmarks connection-tracking tables on replayed captures and synthetic flows; every answer is checked.
 #[derive(Debug, Parser)]
-#[command(name = "ctbench", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "ctbench",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   ctbench bench                          the quick profile: under 3 minutes, then a report
   ctbench bench --capture my.pcapng      the same on a capture of yours
   ctbench list                           tables, workloads, captures
   ctbench doctor                         what will disturb measurements on this machine
 
-Exit status: 0 ok, 1 a table failed verification, 2 usage or input/output, 3 refused, 130 interrupted.")]
+Exit status: 0 ok, 1 a table failed verification, 2 usage or input/output, 3 refused, 130 interrupted."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -202,11 +207,17 @@ const MOST_CONNECTIONS: u64 = 1 << 26;
 fn parse_size(text: &str) -> Result<u64, String> {
     let problem = || format!("{text} is no number of connections: write 1000 or 2^20, at most 2^26");
     let size = match text.split_once('^') {
-        Some(("2", bits)) => 1u64.checked_shl(bits.parse().map_err(|_| problem())?).ok_or_else(problem)?,
+        Some(("2", bits)) => 1u64
+            .checked_shl(bits.parse().map_err(|_| problem())?)
+            .ok_or_else(problem)?,
         Some(_) => return Err(problem()),
         None => text.parse().map_err(|_| problem())?,
     };
-    if (1..=MOST_CONNECTIONS).contains(&size) { Ok(size) } else { Err(problem()) }
+    if (1..=MOST_CONNECTIONS).contains(&size) {
+        Ok(size)
+    } else {
+        Err(problem())
+    }
 }
 
 #[cfg(test)]

@@ -64,7 +64,10 @@ pub fn run(spec: &CellSpec, timeout: Duration, interrupted: &AtomicBool) -> Resu
             child.kill().ok();
             child.wait()?;
             let message = format!("no result after {} s", timeout.as_secs());
-            return Ok(late.then_some(Outcome::Error { kind: ErrorKind::Timeout, message }));
+            return Ok(late.then_some(Outcome::Error {
+                kind: ErrorKind::Timeout,
+                message,
+            }));
         }
         std::thread::sleep(POLL);
     };
@@ -74,7 +77,9 @@ pub fn run(spec: &CellSpec, timeout: Duration, interrupted: &AtomicBool) -> Resu
     }
     let output = output.join().unwrap_or_default();
     let complaint = complaint.join().unwrap_or_default();
-    Ok(Some(serde_json::from_str(output.trim()).unwrap_or_else(|_| crashed(status, &complaint))))
+    Ok(Some(
+        serde_json::from_str(output.trim()).unwrap_or_else(|_| crashed(status, &complaint)),
+    ))
 }
 
 fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
@@ -93,5 +98,8 @@ fn crashed(status: std::process::ExitStatus, complaint: &str) -> Outcome {
     if let Some((cut, _)) = message.char_indices().nth(MESSAGE_LIMIT) {
         message.truncate(cut);
     }
-    Outcome::Error { kind: ErrorKind::Crash, message }
+    Outcome::Error {
+        kind: ErrorKind::Crash,
+        message,
+    }
 }

@@ -51,7 +51,11 @@ fn field(text: &str, name: &str) -> Option<String> {
 /// The choice in brackets of `always [madvise] never`.
 #[must_use]
 pub fn bracketed(modes: &str) -> String {
-    modes.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or(modes, |(mode, _)| mode).to_owned()
+    modes
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map_or(modes, |(mode, _)| mode)
+        .to_owned()
 }
 
 /// Size of CPU 0's data or unified cache of a level.
@@ -61,7 +65,11 @@ fn cache_bytes(level: u32) -> Option<u64> {
         let folder = Path::new(&folder);
         let data = line(folder.join("type")).is_some_and(|kind| kind != "Instruction");
         let right = line(folder.join("level"))? == level.to_string();
-        if data && right { size(&line(folder.join("size"))?) } else { None }
+        if data && right {
+            size(&line(folder.join("size"))?)
+        } else {
+            None
+        }
     })
 }
 
@@ -81,14 +89,16 @@ fn numa_nodes() -> Option<u32> {
     let nodes = entries.flatten().filter(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        name.strip_prefix("node").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        name.strip_prefix("node")
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     });
     u32::try_from(nodes.count()).ok()
 }
 
 fn memory_bytes() -> u64 {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = field(&meminfo, "MemTotal").and_then(|kib| kib.split_whitespace().next()?.parse::<u64>().ok());
+    let total =
+        field(&meminfo, "MemTotal").and_then(|kib| kib.split_whitespace().next()?.parse::<u64>().ok());
     total.unwrap_or(0) * 1024
 }
 
@@ -101,10 +111,17 @@ fn hypervisor(cpuinfo: &str) -> Option<String> {
 }
 
 fn mitigations() -> Vec<(String, String)> {
-    let Ok(entries) = fs::read_dir("/sys/devices/system/cpu/vulnerabilities") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/sys/devices/system/cpu/vulnerabilities") else {
+        return Vec::new();
+    };
     let mut states: Vec<_> = entries
         .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_string_lossy().into_owned(), line(entry.path())?)))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_string_lossy().into_owned(),
+                line(entry.path())?,
+            ))
+        })
         .filter(|(_, state)| state != "Not affected")
         .collect();
     states.sort();
@@ -117,9 +134,15 @@ mod tests {
 
     #[test]
     fn sizes_and_choices_are_read() {
-        assert_eq!((size("48K"), size("260M"), size("64"), size("x")), (Some(49152), Some(272_629_760), Some(64), None));
+        assert_eq!(
+            (size("48K"), size("260M"), size("64"), size("x")),
+            (Some(49152), Some(272_629_760), Some(64), None)
+        );
         assert_eq!(bracketed("always [madvise] never"), "madvise");
-        assert_eq!(field("a : 1\nmodel name\t: X Y\n", "model name").as_deref(), Some("X Y"));
+        assert_eq!(
+            field("a : 1\nmodel name\t: X Y\n", "model name").as_deref(),
+            Some("X Y")
+        );
     }
 
     #[test]

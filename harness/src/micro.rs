@@ -6,7 +6,8 @@
 use std::hint::black_box;
 
 use structures::{
-    BuildError, ConnectionId, FlowHandle, FlowTable, Found, IgnoreEvictions, MAX_BATCH, PacketMeta, Sizing, Status, VirtualTime,
+    BuildError, ConnectionId, FlowHandle, FlowTable, Found, IgnoreEvictions, MAX_BATCH, PacketMeta, Sizing,
+    Status, VirtualTime,
 };
 use workloads::Connection;
 
@@ -72,7 +73,11 @@ struct Bench<T> {
 /// Where the table cannot be built.
 pub fn bench<T: FlowTable>(options: &T::Options, connections: u32) -> Result<Box<dyn Micro>, BuildError> {
     let newcomers = OPERATIONS;
-    let sizing = Sizing { max_connections: (connections + newcomers) as usize, evict_when_full: false, seed: 1 };
+    let sizing = Sizing {
+        max_connections: (connections + newcomers) as usize,
+        evict_when_full: false,
+        seed: 1,
+    };
     let table = T::new(&sizing, options)?;
     {
         let mut handle = table.handle();
@@ -82,7 +87,9 @@ pub fn bench<T: FlowTable>(options: &T::Options, connections: u32) -> Result<Box
     Ok(Box::new(Bench {
         table,
         hits: (0..newcomers).map(resident).collect(),
-        misses: (0..newcomers).map(|n| packet(connections + newcomers + n)).collect(),
+        misses: (0..newcomers)
+            .map(|n| packet(connections + newcomers + n))
+            .collect(),
         newcomers: (0..newcomers).map(|n| packet(connections + n)).collect(),
         newcomers_present: false,
     }))
@@ -123,7 +130,11 @@ impl<T: FlowTable> Micro for Bench<T> {
         }
         let mut handle = self.table.handle();
         for packet in &self.newcomers {
-            if wanted { insert(&mut handle, packet) } else { remove(&mut handle, packet) }
+            if wanted {
+                insert(&mut handle, packet)
+            } else {
+                remove(&mut handle, packet)
+            }
         }
         self.newcomers_present = wanted;
     }
@@ -141,11 +152,15 @@ impl<T: FlowTable> Micro for Bench<T> {
                 }
             }
             MicroOp::Insert => {
-                self.newcomers.iter().for_each(|packet| insert(&mut handle, packet));
+                self.newcomers
+                    .iter()
+                    .for_each(|packet| insert(&mut handle, packet));
                 self.newcomers_present = true;
             }
             MicroOp::Remove => {
-                self.newcomers.iter().for_each(|packet| remove(&mut handle, packet));
+                self.newcomers
+                    .iter()
+                    .for_each(|packet| remove(&mut handle, packet));
                 self.newcomers_present = false;
             }
         }

@@ -93,13 +93,24 @@ pub struct Selection {
 /// Name of a cell, for filters, progress and messages: `table/workload/connections/threads/batch`.
 #[must_use]
 pub fn cell_name(cell: &Cell) -> String {
-    format!("{}/{}/{}/t{}/b{}", cell.table, cell.workload, size_name(cell.connections), cell.threads, cell.batch)
+    format!(
+        "{}/{}/{}/t{}/b{}",
+        cell.table,
+        cell.workload,
+        size_name(cell.connections),
+        cell.threads,
+        cell.batch
+    )
 }
 
 /// `2^k` for powers of two, the number otherwise.
 #[must_use]
 pub fn size_name(connections: u64) -> String {
-    if connections.is_power_of_two() { format!("2^{}", connections.trailing_zeros()) } else { connections.to_string() }
+    if connections.is_power_of_two() {
+        format!("2^{}", connections.trailing_zeros())
+    } else {
+        connections.to_string()
+    }
 }
 
 /// Lookups handed to a table at once in batch cells.
@@ -107,7 +118,13 @@ pub const BATCH: u32 = structures::MAX_BATCH as u32;
 
 /// All cells, in a stable order.
 #[must_use]
-pub fn cells(tables: &[Table], workloads: &[Workload], scale: &Scale, selection: &Selection, seed: u64) -> Vec<Cell> {
+pub fn cells(
+    tables: &[Table],
+    workloads: &[Workload],
+    scale: &Scale,
+    selection: &Selection,
+    seed: u64,
+) -> Vec<Cell> {
     let mut cells = Vec::new();
     for workload in workloads.iter().filter(|w| chosen(&selection.workloads, &w.name)) {
         for (connections, threads, batch) in shapes(workload, scale, selection) {
@@ -116,7 +133,14 @@ pub fn cells(tables: &[Table], workloads: &[Workload], scale: &Scale, selection:
                     continue;
                 }
                 let (table, workload) = (table.name.to_owned(), workload.name.clone());
-                cells.push(Cell { table, workload, connections, threads, batch, seed });
+                cells.push(Cell {
+                    table,
+                    workload,
+                    connections,
+                    threads,
+                    batch,
+                    seed,
+                });
             }
         }
     }
@@ -142,11 +166,15 @@ fn shapes(workload: &Workload, scale: &Scale, selection: &Selection) -> Vec<(u64
     let mut shapes = Vec::new();
     for &size in &sizes {
         if !selection.threads.is_empty() {
-            let threads = selection.threads.iter().filter(|&&t| t == 1 || workload.partitionable);
+            let threads = selection
+                .threads
+                .iter()
+                .filter(|&&t| t == 1 || workload.partitionable);
             shapes.extend(threads.map(|&t| (size, t, 1)));
         } else {
             shapes.push((size, 1, 1));
-            let threaded = workload.partitionable && (scale.threaded_sizes.contains(&size) || !selection.sizes.is_empty());
+            let threaded = workload.partitionable
+                && (scale.threaded_sizes.contains(&size) || !selection.sizes.is_empty());
             let more = scale.threads.iter().filter(|&&t| t > 1 && threaded);
             shapes.extend(more.map(|&t| (size, t, 1)));
         }

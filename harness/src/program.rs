@@ -20,7 +20,11 @@ pub fn facts() -> Program {
 }
 
 fn features() -> Vec<String> {
-    if cfg!(feature = "counters") { vec!["counters".to_owned()] } else { Vec::new() }
+    if cfg!(feature = "counters") {
+        vec!["counters".to_owned()]
+    } else {
+        Vec::new()
+    }
 }
 
 /// The program's own name for command lines in reports, whatever path it was started by.

@@ -30,7 +30,11 @@ impl Progress {
     #[must_use]
     pub fn new(title: &'static str, total: u64) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let template = "{prefix} {pos}/{len} {bar:16} ETA {eta} {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -38,7 +42,12 @@ impl Progress {
         }
         bar.set_prefix(title);
         let now = clock::now();
-        let lines = (!terminal).then(|| Mutex::new(Lines { start: now, last: now }));
+        let lines = (!terminal).then(|| {
+            Mutex::new(Lines {
+                start: now,
+                last: now,
+            })
+        });
         Self { bar, lines, title }
     }
 
@@ -58,7 +67,10 @@ impl Progress {
             lines.last = clock::now();
             let spent = lines.start.elapsed().as_secs_f64();
             let left = spent / done.max(1) as f64 * total.saturating_sub(done) as f64;
-            eprintln!("{} {done}/{total}, about {left:.0} s left; last: {what}", self.title);
+            eprintln!(
+                "{} {done}/{total}, about {left:.0} s left; last: {what}",
+                self.title
+            );
         }
     }
 

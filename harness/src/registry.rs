@@ -8,12 +8,15 @@ use std::fmt::Debug;
 use peers::{HashbrownMap, HashbrownPrefix, StdMap};
 use reports::Measurement;
 use structures::tables::chained::{self, Chained};
+use structures::tables::faulty::{LosesInserts, StaleEntries};
 use structures::tables::hashtrie::{self, HashTrie};
 use structures::tables::hashtrie_lpm::{self, HashTrieLpm};
-use structures::tables::faulty::{LosesInserts, StaleEntries};
 use structures::tables::null::Null;
-use structures::tables::rcu::{self, Rcu};
-use structures::{BuildError, Classified, FlowTable, FoldHasher, PacketMeta, PolicyId, Prefix, PrefixHandle, Sip24Hasher, TableInfo, conformance};
+use structures::tables::rcu::{Rcu, RcuOptions};
+use structures::{
+    BuildError, Classified, FlowTable, FoldHasher, PacketMeta, PolicyId, Prefix, PrefixHandle, Sip24Hasher,
+    TableInfo, conformance,
+};
 
 use crate::measure::run::{Job, RunError, run};
 use crate::micro::{self, Micro};
@@ -26,7 +29,7 @@ pub fn tables() -> Vec<Table> {
         table::<Chained<Sip24Hasher>>("chained-siphash", chained::Options::default()),
         table::<HashTrie<FoldHasher>>("hashtrie", hashtrie::Options::default()),
         prefix_table::<HashTrieLpm<FoldHasher>>("hashtrie-lpm", hashtrie_lpm::Options::default()),
-        table::<Rcu<FoldHasher>>("rcu", rcu::Options::default()),
+        table::<Rcu<FoldHasher>>("rcu", RcuOptions::default()),
         table::<StdMap>("std", ()),
         table::<HashbrownMap>("hashbrown", ()),
         prefix_table::<HashbrownPrefix>("hashbrown-prefix", ()),
@@ -75,7 +78,10 @@ pub struct Table {
 
 impl Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Table").field("name", &self.name).field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Table")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -161,7 +167,9 @@ impl<T: FlowTable> PrefixAccess<T> for NoPrefixes {
     #[inline]
     fn classify(handle: &mut T::Handle<'_>, packet: &PacketMeta, hash: u64) -> Classified {
         use structures::FlowHandle;
-        handle.lookup(packet, hash).map_or(Classified::Nothing, Classified::Connection)
+        handle
+            .lookup(packet, hash)
+            .map_or(Classified::Nothing, Classified::Connection)
     }
 
     fn insert_prefix(_: &mut T::Handle<'_>, _: &Prefix, _: PolicyId) {}
@@ -198,6 +206,9 @@ mod tests {
         let names: HashSet<_> = tables.iter().map(|t| t.name).collect();
         assert_eq!(names.len(), tables.len());
         assert!(names.contains(NULL));
-        assert!(tables.iter().all(|t| t.info.answers != (t.name == NULL)), "only null has no answers");
+        assert!(
+            tables.iter().all(|t| t.info.answers != (t.name == NULL)),
+            "only null has no answers"
+        );
     }
 }

@@ -41,8 +41,15 @@ impl Session {
     /// # Errors
     /// Unknown names, broken captures, a selection without cells, or a trace whose answers are wrong.
     pub fn prepare(args: &CellArgs, interrupted: &AtomicBool) -> Result<Self> {
-        let captures = CaptureOptions { files: args.capture.clone(), strict: args.strict };
-        let tables = if args.tables.is_empty() { registry::tables() } else { registry::all_tables() };
+        let captures = CaptureOptions {
+            files: args.capture.clone(),
+            strict: args.strict,
+        };
+        let tables = if args.tables.is_empty() {
+            registry::tables()
+        } else {
+            registry::all_tables()
+        };
         check_names("table", &args.tables, tables.iter().map(|t| t.name))?;
         let scale = args.profile.scale(machine::online_cpus());
         let (workloads, mut traces) = known_workloads(&captures, args)?;
@@ -56,7 +63,8 @@ impl Session {
                 if interrupted.load(Ordering::Relaxed) {
                     bail!("interrupted while preparing traces");
                 }
-                let built = workload::build(&name, connections, scale.ops(connections), args.seed, &captures)?;
+                let built =
+                    workload::build(&name, connections, scale.ops(connections), args.seed, &captures)?;
                 workload::check(&built)?;
                 progress.step(&format!("{name} {}", plan::size_name(connections)));
                 Ok(((name, connections), built.facts()))
@@ -133,7 +141,10 @@ fn known_workloads(
 ) -> Result<(Vec<Workload>, BTreeMap<(String, u64), TraceFacts>)> {
     let mut workloads = workload::synthetic();
     let mut traces = BTreeMap::new();
-    let names = workloads.iter().map(|w| w.name.clone()).chain(captures.workload_names());
+    let names = workloads
+        .iter()
+        .map(|w| w.name.clone())
+        .chain(captures.workload_names());
     check_names("workload", &args.workloads, names)?;
     for name in captures.workload_names() {
         if !args.workloads.is_empty() && !args.workloads.contains(&name) {
@@ -177,7 +188,10 @@ fn check_names<N: Into<String>>(what: &str, asked: &[String], known: impl Iterat
 }
 
 fn missing(cells: &[Cell], traces: &BTreeMap<(String, u64), TraceFacts>) -> Vec<(String, u64)> {
-    let mut wanted: Vec<_> = cells.iter().map(|cell| (cell.workload.clone(), cell.connections)).collect();
+    let mut wanted: Vec<_> = cells
+        .iter()
+        .map(|cell| (cell.workload.clone(), cell.connections))
+        .collect();
     wanted.sort();
     wanted.dedup();
     wanted.retain(|key| !traces.contains_key(key));
@@ -213,7 +227,10 @@ pub fn run_folder(out: Option<&PathBuf>, resume: bool, profile: &str) -> Result<
     let results = PathBuf::from(RESULTS);
     if resume {
         return latest(&results, profile).with_context(|| {
-            format!("--resume found no earlier run in {}; name its folder with --out", results.display())
+            format!(
+                "--resume found no earlier run in {}; name its folder with --out",
+                results.display()
+            )
         });
     }
     let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use reports::TraceFacts;
 use serde::{Deserialize, Serialize};
 use workloads::overlay::{self, SynFlood};
 use workloads::replay::{Replay, ReplayOptions};
+use workloads::track::TrackCounts;
 use workloads::{Trace, catalog};
-
 
 /// A workload as the planner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +79,19 @@ impl CaptureOptions {
         let mut sources: Vec<CaptureSource> = Vec::new();
         for file in &self.files {
             let stem = capture_stem(file);
-            let same = sources.iter().filter(|s| s.name == stem || s.name.starts_with(&format!("{stem}~"))).count();
-            let name = if same == 0 { stem } else { format!("{stem}~{}", same + 1) };
-            sources.push(CaptureSource { name, data: CaptureData::File(file.clone()) });
+            let same = sources
+                .iter()
+                .filter(|s| s.name == stem || s.name.starts_with(&format!("{stem}~")))
+                .count();
+            let name = if same == 0 {
+                stem
+            } else {
+                format!("{stem}~{}", same + 1)
+            };
+            sources.push(CaptureSource {
+                name,
+                data: CaptureData::File(file.clone()),
+            });
         }
         sources
     }
@@ -96,8 +106,14 @@ impl CaptureOptions {
 
 /// `a/b/name.pcap.zst` -> `name`.
 fn capture_stem(file: &Path) -> String {
-    let name = file.file_name().map_or_else(|| "capture".to_owned(), |n| n.to_string_lossy().into_owned());
-    name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or(&name).to_owned()
+    let name = file
+        .file_name()
+        .map_or_else(|| "capture".to_owned(), |n| n.to_string_lossy().into_owned());
+    name.split('.')
+        .next()
+        .filter(|stem| !stem.is_empty())
+        .unwrap_or(&name)
+        .to_owned()
 }
 
 impl CaptureSource {
@@ -106,12 +122,15 @@ impl CaptureSource {
     /// # Errors
     /// Where the file cannot be opened or is no capture, or is broken and `strict` is set.
     pub fn load(&self, strict: bool) -> Result<Replay> {
-        let options = ReplayOptions { strict };
-        match &self.data {
-            CaptureData::BuiltIn(bytes) => Replay::read(*bytes, &self.name, &options),
+        let options = ReplayOptions {
+            strict,
+            ..ReplayOptions::default()
+        };
+        let loaded = match &self.data {
+            CaptureData::BuiltIn(bytes) => Replay::from_bytes(Path::new(&self.name), bytes, &options),
             CaptureData::File(path) => Replay::load(path, &options),
-        }
-        .with_context(|| format!("capture {}", self.place()))
+        };
+        Ok(loaded?)
     }
 
     /// Where it is, for people.
@@ -124,6 +143,8 @@ impl CaptureSource {
     }
 }
 
+/// Workloads whose packets come in runs of lookups, long enough to show what a batch gains.
+const BATCHED: [&str; 2] = ["steady", "miss"];
 /// Prefix of the names of replays.
 const REPLAY: &str = "replay:";
 /// Prefix of the names of floods.
@@ -133,22 +154,35 @@ impl CaptureOptions {
     /// Names of the workloads that the captures give.
     #[must_use]
     pub fn workload_names(&self) -> Vec<String> {
-        self.sources().iter().flat_map(|s| [format!("{REPLAY}{}", s.name), format!("{FLOOD}{}", s.name)]).collect()
+        self.sources()
+            .iter()
+            .flat_map(|s| [format!("{REPLAY}{}", s.name), format!("{FLOOD}{}", s.name)])
+            .collect()
     }
 }
 
 impl Workload {
+    fn of_catalog(entry: &catalog::Workload) -> Self {
+        Self {
+            name: entry.name.to_owned(),
+            about: format!("{} ({})", entry.summary, entry.mix),
+            fixed_connections: None,
+            partitionable: entry.partitionable,
+            batched: BATCHED.contains(&entry.name),
+            needs: if entry.needs_prefixes {
+                Needs::Prefixes
+            } else {
+                Needs::Connections
+            },
+        }
+    }
+
     /// The planner's view of a workload made from a capture.
     #[must_use]
     pub fn of_capture(name: String, built: &Built) -> Self {
-        let about = if name.starts_with(FLOOD) {
-            "a SYN flood laid over the capture; the table fills and evicts"
-        } else {
-            "the capture's packets on the capture's own clock"
-        };
         Self {
+            about: capture_about(&name).to_owned(),
             name,
-            about: about.to_owned(),
             fixed_connections: Some(built.connections),
             partitionable: built.trace.is_partitionable(),
             batched: false,
@@ -160,7 +194,17 @@ impl Workload {
 /// The synthetic workloads.
 #[must_use]
 pub fn synthetic() -> Vec<Workload> {
-    catalog::entries().iter().map(Workload::of_catalog).collect()
+    catalog::WORKLOADS.iter().map(Workload::of_catalog).collect()
+}
+
+/// One line about a workload made from a capture.
+#[must_use]
+pub fn capture_about(name: &str) -> &'static str {
+    if name.starts_with(FLOOD) {
+        "a SYN flood laid over the capture; the table fills and evicts"
+    } else {
+        "the capture's packets on the capture's own clock"
+    }
 }
 
 /// Makes the trace of a workload. `connections` and `ops` matter to synthetic ones only.
@@ -169,13 +213,101 @@ pub fn synthetic() -> Vec<Workload> {
 /// An unknown name, or a capture that cannot be read.
 pub fn build(name: &str, connections: u64, ops: u64, seed: u64, captures: &CaptureOptions) -> Result<Built> {
     if let Some(capture) = name.strip_prefix(REPLAY) {
-        return replay(&captures.source(capture)?, captures.strict);
+        return replay(name, &captures.source(capture)?, captures.strict);
     }
     if let Some(capture) = name.strip_prefix(FLOOD) {
-        return flood(&captures.source(capture)?, captures.strict, seed);
+        return flood(name, &captures.source(capture)?, captures.strict, seed);
     }
-    let trace = catalog::build(name, usize::try_from(connections)?, usize::try_from(ops)?, seed)?;
-    Ok(Built { trace, connections, source: format!("generator {name}, seed {seed}"), notes: Vec::new() })
+    let trace = catalog::build(name, connections, ops, seed)?;
+    Ok(Built {
+        trace,
+        connections,
+        source: format!("generator {name}, seed {seed}"),
+        notes: Vec::new(),
+    })
+}
+
+fn replay(name: &str, source: &CaptureSource, strict: bool) -> Result<Built> {
+    let replay = source.load(strict)?;
+    let (trace, counts) = replay.trace(name);
+    let mut notes = describe_capture(&replay);
+    notes.extend(describe_tracking(&counts));
+    Ok(Built {
+        connections: counts.peak_connections,
+        source: format!("{}, xxh3-128 {}", source.place(), replay.facts.file_digest),
+        trace,
+        notes,
+    })
+}
+
+fn flood(name: &str, source: &CaptureSource, strict: bool, seed: u64) -> Result<Built> {
+    let replay = source.load(strict)?;
+    let flood = overlay::flood(name, &replay.packets, &SynFlood::with_seed(seed))?;
+    Ok(Built {
+        connections: flood.trace.max_connections as u64,
+        source: format!(
+            "{}, xxh3-128 {}, SYN flood of seed {seed}",
+            source.place(),
+            replay.facts.file_digest
+        ),
+        notes: vec![flood.report.to_string()],
+        trace: flood.trace,
+    })
+}
+
+/// What a capture holds and what of it was skipped, for people.
+#[must_use]
+pub fn describe_capture(replay: &Replay) -> Vec<String> {
+    let facts = &replay.facts;
+    let flows = &facts.flows;
+    let mut lines = vec![format!(
+        "{} packets, {} flows ({} TCP, {} UDP, {} ICMP, {} other; {} IPv6) in {:.1} s",
+        flows.packets,
+        flows.flows,
+        flows.tcp_flows,
+        flows.udp_flows,
+        flows.icmp_flows,
+        flows.other_flows,
+        flows.ipv6_flows,
+        flows.duration_ns as f64 / 1e9,
+    )];
+    let skipped: Vec<String> = facts
+        .skipped
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(r, n)| format!("{n} {r}"))
+        .collect();
+    if !skipped.is_empty() {
+        lines.push(format!("skipped: {}", skipped.join(", ")));
+    }
+    if let Some(link) = &facts.unknown_link {
+        lines.push(format!("frames of link type {link} are not decoded"));
+    }
+    if let Some(broken) = &facts.broken {
+        lines.push(format!("BROKEN, used up to there (--strict refuses): {broken}"));
+    }
+    if facts.limited {
+        lines.push(format!(
+            "only the first {} packets are used",
+            replay.packets.len()
+        ));
+    }
+    lines
+}
+
+fn describe_tracking(counts: &TrackCounts) -> Option<String> {
+    let odd = [
+        (counts.time_steps_back, "packets older than the one before"),
+        (counts.later_fragments, "later fragments without ports"),
+        (counts.same_endpoints, "packets from and to the same endpoint"),
+        (counts.over_limit, "packets past the limit of connections"),
+    ];
+    let odd: Vec<String> = odd
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+    (!odd.is_empty()).then(|| format!("tracked with care: {}", odd.join(", ")))
 }
 
 /// Checks a trace's answers against the sequential reference.
@@ -184,7 +316,10 @@ pub fn build(name: &str, connections: u64, ops: u64, seed: u64, captures: &Captu
 /// Where the trace contradicts itself: a fault of ctbench, never of a table.
 pub fn check(built: &Built) -> Result<()> {
     workloads::oracle::check(&built.trace).with_context(|| {
-        format!("the trace of {} disagrees with the sequential reference: please report this", built.trace.name)
+        format!(
+            "the trace of {} disagrees with the sequential reference: please report this",
+            built.trace.name
+        )
     })?;
     Ok(())
 }

@@ -10,10 +10,10 @@
 
 #![forbid(unsafe_code)]
 
-pub mod decode;
-pub mod flows;
 pub mod capture;
 pub mod catalog;
+pub mod decode;
+pub mod flows;
 pub mod generate;
 pub mod oracle;
 pub mod packet;

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::capture::{Capture, CaptureError, Compression, Format, LinkType};
 use crate::decode::{SkipCounts, SkipReason, decode};
@@ -130,7 +130,36 @@ impl Replay {
             path: path.to_owned(),
             source,
         })?;
-        let mut capture = Capture::open(path).map_err(capture_error)?;
+        let capture = Capture::open(path).map_err(capture_error)?;
+        Self::read(path, file_digest, capture, options)
+    }
+
+    /// Loads a capture that is in memory; `name` stands for its path.
+    ///
+    /// # Errors
+    /// As [`Replay::load`].
+    pub fn from_bytes(
+        name: &Path,
+        bytes: &'static [u8],
+        options: &ReplayOptions,
+    ) -> Result<Self, ReplayError> {
+        let capture = Capture::from_reader(bytes).map_err(|source| ReplayError::Capture {
+            path: name.to_owned(),
+            source,
+        })?;
+        Self::read(name, format!("{:032x}", xxh3_128(bytes)), capture, options)
+    }
+
+    fn read(
+        path: &Path,
+        file_digest: String,
+        mut capture: Capture,
+        options: &ReplayOptions,
+    ) -> Result<Self, ReplayError> {
+        let capture_error = |source| ReplayError::Capture {
+            path: path.to_owned(),
+            source,
+        };
         let mut loading = Loading::default();
         let broken = loading.read(&mut capture, options.max_packets).err();
         let broken = match broken {

@@ -32,7 +32,12 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
         Some(seconds) => Some(seconds),
         None => session.scale.budget_s,
     };
-    let run = Rounds { session: &session, rounds, budget, interrupted: &interrupted };
+    let run = Rounds {
+        session: &session,
+        rounds,
+        budget,
+        interrupted: &interrupted,
+    };
     run.all(&mut done, &mut store)?;
     drop(store);
     finish(&folder, args, &session, &interrupted)
@@ -51,7 +56,10 @@ fn earlier(folder: &Path, resume: bool) -> Result<HashSet<String>> {
         );
     }
     let loaded = reports::store::read_run(folder)?;
-    let good = loaded.records.into_iter().filter(|record| matches!(record.outcome, Outcome::Ok(_)));
+    let good = loaded
+        .records
+        .into_iter()
+        .filter(|record| matches!(record.outcome, Outcome::Ok(_)));
     Ok(good.map(|record| record.key).collect())
 }
 
@@ -125,21 +133,34 @@ impl Rounds<'_> {
 fn finish(folder: &Path, args: &BenchArgs, session: &Session, interrupted: &AtomicBool) -> Result<ExitCode> {
     let loaded = reports::store::read_run(folder)?;
     let current: HashSet<_> = session.cells.iter().collect();
-    let records: Vec<Record> = loaded.records.into_iter().filter(|r| current.contains(&r.cell)).collect();
+    let records: Vec<Record> = loaded
+        .records
+        .into_iter()
+        .filter(|r| current.contains(&r.cell))
+        .collect();
     let failed = super::report::write(&records, &folder.join(super::report::FILE), args.json)?;
     // Relaxed: a lone flag.
     if interrupted.load(Ordering::Relaxed) {
-        eprintln!("interrupted: what is finished is kept; go on with: ctbench bench --out {} --resume", folder.display());
+        eprintln!(
+            "interrupted: what is finished is kept; go on with: ctbench bench --out {} --resume",
+            folder.display()
+        );
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
     link_latest(folder).context("linking results/latest")?;
-    Ok(if failed { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::from(exit::FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// `results/latest` points to the newest run there.
 fn link_latest(folder: &Path) -> std::io::Result<()> {
     let results = Path::new(session::RESULTS);
-    let (Some(name), true) = (folder.file_name(), folder.parent() == Some(results)) else { return Ok(()) };
+    let (Some(name), true) = (folder.file_name(), folder.parent() == Some(results)) else {
+        return Ok(());
+    };
     let link = results.join("latest");
     if link.is_symlink() {
         std::fs::remove_file(&link)?;

@@ -31,7 +31,12 @@ struct Finding {
 
 fn finding(what: &'static str, found: impl Into<String>, level: Level, advice: &'static str) -> Finding {
     let advice = if level == Level::Ok { "" } else { advice };
-    Finding { level, what, found: found.into(), advice }
+    Finding {
+        level,
+        what,
+        found: found.into(),
+        advice,
+    }
 }
 
 /// Examines the machine.
@@ -47,7 +52,13 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     }
     let mut text = describe(&machine)?;
     writeln!(text, "\nWhat will disturb measurements")?;
-    for Finding { level, what, found, advice } in &findings {
+    for Finding {
+        level,
+        what,
+        found,
+        advice,
+    } in &findings
+    {
         let mark = match level {
             Level::Ok => "ok  ",
             Level::Note => "note",
@@ -59,7 +70,10 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
         }
     }
     let warnings = findings.iter().filter(|f| f.level == Level::Warn).count();
-    writeln!(text, "\n{warnings} warnings. Ratios within one run stand up to most of these; absolute times do not.")?;
+    writeln!(
+        text,
+        "\n{warnings} warnings. Ratios within one run stand up to most of these; absolute times do not."
+    )?;
     super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -67,16 +81,30 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
 fn describe(machine: &reports::Machine) -> Result<String> {
     let mut text = String::from("This machine\n");
     let mut row = |name: &str, value: String| writeln!(text, "  {name:<12} {value}");
-    let bytes = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), |b| format!("{} KiB", b >> 10));
+    let bytes =
+        |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), |b| format!("{} KiB", b >> 10));
     row("cpu", format!("{}, {} CPUs", machine.cpu, machine.cpus))?;
     row(
         "caches",
-        format!("L1d {}, L2 {}, L3 {}", bytes(machine.l1d_bytes), bytes(machine.l2_bytes), bytes(machine.l3_bytes)),
+        format!(
+            "L1d {}, L2 {}, L3 {}",
+            bytes(machine.l1d_bytes),
+            bytes(machine.l2_bytes),
+            bytes(machine.l3_bytes)
+        ),
     )?;
     row("memory", format!("{} MiB", machine.memory_bytes >> 20))?;
     row("kernel", machine.kernel.clone())?;
     let clock = clock::facts();
-    row("clock", format!("{}.{} ns a reading, smallest step {} ns", clock.cost_ps / 1000, clock.cost_ps % 1000 / 100, clock.resolution_ns))?;
+    row(
+        "clock",
+        format!(
+            "{}.{} ns a reading, smallest step {} ns",
+            clock.cost_ps / 1000,
+            clock.cost_ps % 1000 / 100,
+            clock.resolution_ns
+        ),
+    )?;
     Ok(text)
 }
 
@@ -92,15 +120,30 @@ fn examine(machine: &reports::Machine) -> Vec<Finding> {
         clocksource(),
         cores(machine.cpus),
         performance_counters(),
-        tool("valgrind", "instruction counts need it: apt-get install valgrind, then `just instructions`"),
-        tool("chromium", "the report's browser test needs it: apt-get install chromium"),
+        tool(
+            "valgrind",
+            "instruction counts need it: apt-get install valgrind, then `just instructions`",
+        ),
+        tool(
+            "chromium",
+            "the report's browser test needs it: apt-get install chromium",
+        ),
     ]
 }
 
 fn build() -> Finding {
     let optimised = !cfg!(debug_assertions);
-    let (found, level) = if optimised { ("release", Level::Ok) } else { ("debug", Level::Warn) };
-    finding("build", found, level, "numbers of a debug build mean nothing: cargo run --release -- bench")
+    let (found, level) = if optimised {
+        ("release", Level::Ok)
+    } else {
+        ("debug", Level::Warn)
+    };
+    finding(
+        "build",
+        found,
+        level,
+        "numbers of a debug build mean nothing: cargo run --release -- bench",
+    )
 }
 
 fn frequency(machine: &reports::Machine) -> Finding {
@@ -112,7 +155,12 @@ fn frequency(machine: &reports::Machine) -> Finding {
             Level::Warn,
             "the clock rate follows the load: as root, cpupower frequency-set -g performance",
         ),
-        None => finding("frequency", "no governor is shown", Level::Note, "a virtual machine's host decides; it may vary unseen"),
+        None => finding(
+            "frequency",
+            "no governor is shown",
+            Level::Note,
+            "a virtual machine's host decides; it may vary unseen",
+        ),
     }
 }
 
@@ -125,7 +173,12 @@ fn smt(machine: &reports::Machine) -> Finding {
             Level::Warn,
             "two threads of a core share its caches: pin to one of each pair, or switch it off",
         ),
-        None => finding("SMT", "unknown", Level::Note, "in a virtual machine two CPUs may be one core"),
+        None => finding(
+            "SMT",
+            "unknown",
+            Level::Note,
+            "in a virtual machine two CPUs may be one core",
+        ),
     }
 }
 
@@ -143,10 +196,21 @@ fn hypervisor(machine: &reports::Machine) -> Finding {
 
 fn load(cpus: u32) -> Finding {
     let average = line("/proc/loadavg").and_then(|l| l.split(' ').next().and_then(|n| n.parse::<f64>().ok()));
-    let Some(average) = average else { return finding("load", "unknown", Level::Note, "close what else is running") };
+    let Some(average) = average else {
+        return finding("load", "unknown", Level::Note, "close what else is running");
+    };
     // A tenth of the machine busy with something else shows in percentiles.
-    let level = if average > 0.1 * f64::from(cpus) { Level::Warn } else { Level::Ok };
-    finding("load", format!("{average:.2} on {cpus} CPUs"), level, "something else is running: stop it, or expect wide intervals")
+    let level = if average > 0.1 * f64::from(cpus) {
+        Level::Warn
+    } else {
+        Level::Ok
+    };
+    finding(
+        "load",
+        format!("{average:.2} on {cpus} CPUs"),
+        level,
+        "something else is running: stop it, or expect wide intervals",
+    )
 }
 
 /// How long `jitter` watches, nanoseconds.
@@ -171,14 +235,27 @@ fn jitter() -> Finding {
         }
     }
     let share = stolen as f64 / WATCH_NS as f64 * 100.0;
-    let found = format!("{share:.2} % of half a second taken by others, at most {} us at once", worst / 1000);
+    let found = format!(
+        "{share:.2} % of half a second taken by others, at most {} us at once",
+        worst / 1000
+    );
     let level = if share > 1.0 { Level::Warn } else { Level::Ok };
-    finding("interruptions", found, level, "p99.9 and max will show these: look at p50, or use a quieter machine")
+    finding(
+        "interruptions",
+        found,
+        level,
+        "p99.9 and max will show these: look at p50, or use a quieter machine",
+    )
 }
 
 fn thp(machine: &reports::Machine) -> Finding {
     match machine.thp.as_deref() {
-        Some("always") => finding("huge pages", "always", Level::Note, "large tables get huge pages when the kernel finds some: runs may differ"),
+        Some("always") => finding(
+            "huge pages",
+            "always",
+            Level::Note,
+            "large tables get huge pages when the kernel finds some: runs may differ",
+        ),
         Some(mode) => finding("huge pages", mode.to_owned(), Level::Ok, ""),
         None => finding("huge pages", "unknown", Level::Note, "runs may differ"),
     }
@@ -187,15 +264,32 @@ fn thp(machine: &reports::Machine) -> Finding {
 fn clocksource() -> Finding {
     let source = line("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     match source.as_deref() {
-        Some(name @ ("tsc" | "kvm-clock" | "arch_sys_counter")) => finding("clock source", name.to_owned(), Level::Ok, ""),
-        Some(name) => finding("clock source", name.to_owned(), Level::Warn, "reading the clock is a system call here: p50 of small tables suffers"),
-        None => finding("clock source", "unknown", Level::Note, "see the clock's cost above"),
+        Some(name @ ("tsc" | "kvm-clock" | "arch_sys_counter")) => {
+            finding("clock source", name.to_owned(), Level::Ok, "")
+        }
+        Some(name) => finding(
+            "clock source",
+            name.to_owned(),
+            Level::Warn,
+            "reading the clock is a system call here: p50 of small tables suffers",
+        ),
+        None => finding(
+            "clock source",
+            "unknown",
+            Level::Note,
+            "see the clock's cost above",
+        ),
     }
 }
 
 fn cores(cpus: u32) -> Finding {
     let level = if cpus < 4 { Level::Note } else { Level::Ok };
-    finding("CPUs", cpus.to_string(), level, "thread scaling beyond these cannot be seen here")
+    finding(
+        "CPUs",
+        cpus.to_string(),
+        level,
+        "thread scaling beyond these cannot be seen here",
+    )
 }
 
 fn performance_counters() -> Finding {
@@ -203,16 +297,35 @@ fn performance_counters() -> Finding {
     let devices = Path::new("/sys/bus/event_source/devices/cpu").exists();
     match (devices, paranoid.and_then(|p| p.parse::<i32>().ok())) {
         (true, Some(level)) if level <= 2 => finding("hardware counters", "available", Level::Ok, ""),
-        (true, _) => finding("hardware counters", "forbidden", Level::Note, "as root: sysctl kernel.perf_event_paranoid=2"),
-        (false, _) => finding("hardware counters", "none", Level::Note, "this (virtual) machine shows none; instruction counts come from valgrind"),
+        (true, _) => finding(
+            "hardware counters",
+            "forbidden",
+            Level::Note,
+            "as root: sysctl kernel.perf_event_paranoid=2",
+        ),
+        (false, _) => finding(
+            "hardware counters",
+            "none",
+            Level::Note,
+            "this (virtual) machine shows none; instruction counts come from valgrind",
+        ),
     }
 }
 
 fn tool(name: &'static str, advice: &'static str) -> Finding {
-    let found = Command::new(name).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let found = Command::new(name)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
     match found {
         Ok(output) if output.status.success() => {
-            let version = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or("found").trim().to_owned();
+            let version = String::from_utf8_lossy(&output.stdout)
+                .lines()
+                .next()
+                .unwrap_or("found")
+                .trim()
+                .to_owned();
             finding(name, version, Level::Ok, "")
         }
         _ => finding(name, "not found", Level::Note, advice),
@@ -226,7 +339,11 @@ mod tests {
     #[test]
     fn every_warning_comes_with_advice() {
         for finding in examine(&machine::passport()) {
-            assert!(finding.level == Level::Ok || !finding.advice.is_empty(), "{}", finding.what);
+            assert!(
+                finding.level == Level::Ok || !finding.advice.is_empty(),
+                "{}",
+                finding.what
+            );
         }
     }
 }

@@ -18,7 +18,10 @@ use crate::{machine, plan};
 /// # Errors
 /// For cells: unknown names and broken captures.
 pub fn run(args: &ListArgs) -> Result<ExitCode> {
-    let captures = CaptureOptions { files: args.cells.capture.clone(), strict: args.cells.strict };
+    let captures = CaptureOptions {
+        files: args.cells.capture.clone(),
+        strict: args.cells.strict,
+    };
     let all = args.what == Listed::All;
     let mut json = serde_json::Map::new();
     let mut text = String::new();
@@ -34,7 +37,11 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     if args.what == Listed::Cells {
         cells(args, &mut text, &mut json)?;
     }
-    if args.json { super::print_json(&Value::Object(json))? } else { super::print(&text)? }
+    if args.json {
+        super::print_json(&Value::Object(json))?
+    } else {
+        super::print(&text)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -51,7 +58,11 @@ fn tables(text: &mut String, json: &mut Json) -> Result<()> {
         if table.prefixes {
             can.push("prefixes");
         }
-        let can = if can.is_empty() { String::new() } else { format!(" [{}]", can.join(", ")) };
+        let can = if can.is_empty() {
+            String::new()
+        } else {
+            format!(" [{}]", can.join(", "))
+        };
         entry(text, table.name, &format!("{}{can}", table.info.summary))?;
         entry(text, "", &format!("locking: {}", table.info.locking))?;
         list.push(json!({
@@ -67,7 +78,11 @@ fn workloads(captures: &CaptureOptions, text: &mut String, json: &mut Json) -> R
     writeln!(text, "Workloads")?;
     let mut list = Vec::new();
     for workload in workload::synthetic() {
-        let needs = if workload.needs == Needs::Prefixes { " [tables with prefixes]" } else { "" };
+        let needs = if workload.needs == Needs::Prefixes {
+            " [tables with prefixes]"
+        } else {
+            ""
+        };
         entry(text, &workload.name, &format!("{}{needs}", workload.about))?;
         list.push(json!({ "name": workload.name, "about": workload.about }));
     }
@@ -85,7 +100,7 @@ fn capture_list(captures: &CaptureOptions, text: &mut String, json: &mut Json) -
     let mut list = Vec::new();
     for source in captures.sources() {
         let replay = source.load(captures.strict)?;
-        let facts = workload::describe_capture(&replay);
+        let facts = workload::describe_capture(&replay).join("; ");
         entry(text, &source.name, &format!("{}: {facts}", source.place()))?;
         list.push(json!({ "name": source.name, "place": source.place(), "facts": facts }));
     }

@@ -28,7 +28,11 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     }
     let output = args.output.clone().unwrap_or_else(|| args.dir.join(FILE));
     let failed = write(&loaded.records, &output, args.json)?;
-    Ok(if failed { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::from(exit::FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Writes the report and prints summary and path. True where a cell failed.
@@ -46,7 +50,10 @@ pub fn write(records: &[Record], output: &Path, json: bool) -> Result<bool> {
         super::print_json(&summary)?;
     } else {
         super::print(&reports::summary::render(&summary, WIDTH))?;
-        super::print(&format!("\nrecords: {}\n", output.with_file_name(reports::store::RECORDS).display()))?;
+        super::print(&format!(
+            "\nrecords: {}\n",
+            output.with_file_name(reports::store::RECORDS).display()
+        ))?;
         super::print(&format!("report:  {}\n", output.display()))?;
     }
     Ok(summary.failed())

@@ -25,22 +25,42 @@ pub fn run(args: &RunCellArgs) -> Result<ExitCode> {
 
 fn outcome_of(spec: &CellSpec) -> Result<Outcome> {
     let cell = &spec.cell;
-    let table = registry::all_tables().into_iter().find(|table| table.name == cell.table);
+    let table = registry::all_tables()
+        .into_iter()
+        .find(|table| table.name == cell.table);
     let table = table.with_context(|| format!("no table is named {}", cell.table))?;
-    let trace = workload::build(&cell.workload, cell.connections, spec.ops, cell.seed, &spec.captures)?.trace;
+    let trace = workload::build(
+        &cell.workload,
+        cell.connections,
+        spec.ops,
+        cell.seed,
+        &spec.captures,
+    )?
+    .trace;
     let digest = trace.digest().to_string();
     if digest != spec.trace.digest {
-        bail!("the trace of {} has digest {digest}, not {}", cell.workload, spec.trace.digest);
+        bail!(
+            "the trace of {} has digest {digest}, not {}",
+            cell.workload,
+            spec.trace.digest
+        );
     }
     let job = Job {
         trace: &trace,
         threads: cell.threads as usize,
-        mode: if cell.batch > 1 { LookupMode::Batched } else { LookupMode::Single },
+        mode: if cell.batch > 1 {
+            LookupMode::Batched
+        } else {
+            LookupMode::Single
+        },
         cores: core_affinity::get_core_ids().unwrap_or_default(),
     };
     Ok(match table.run(&job) {
         Ok(measurement) => Outcome::Ok(Box::new(measurement)),
-        Err(error) => Outcome::Error { kind: kind_of(&error), message: error.to_string() },
+        Err(error) => Outcome::Error {
+            kind: kind_of(&error),
+            message: error.to_string(),
+        },
     })
 }
 

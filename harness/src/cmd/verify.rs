@@ -23,7 +23,9 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     for cell in &session.cells {
         let name = plan::cell_name(cell);
         progress.show(&name);
-        let Some(outcome) = child::run(&session.spec(cell), child::TIMEOUT, &interrupted)? else { break };
+        let Some(outcome) = child::run(&session.spec(cell), child::TIMEOUT, &interrupted)? else {
+            break;
+        };
         let problem = match &outcome {
             Outcome::Ok(_) => None,
             Outcome::Error { kind, message } => Some(format!("{kind:?}: {message}")),
@@ -38,12 +40,19 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
     eprintln!("{} cells, {failed} failed", session.cells.len());
-    Ok(if failed > 0 { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS })
+    Ok(if failed > 0 {
+        ExitCode::from(exit::FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn line(json: bool, name: &str, problem: Option<&str>) -> String {
     if json {
-        return format!("{}\n", serde_json::json!({ "cell": name, "ok": problem.is_none(), "problem": problem }));
+        return format!(
+            "{}\n",
+            serde_json::json!({ "cell": name, "ok": problem.is_none(), "problem": problem })
+        );
     }
     match problem {
         None => format!("ok     {name}\n"),

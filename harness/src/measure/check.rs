@@ -29,7 +29,9 @@ pub struct Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongAnswer {
     /// One operation was answered wrong.
-    #[error("{phase} operation {number} ({kind:?} of connection {connection}, {direction:?}): expected {expected}, got {got}")]
+    #[error(
+        "{phase} operation {number} ({kind:?} of connection {connection}, {direction:?}): expected {expected}, got {got}"
+    )]
     Operation {
         /// `prefill` or `timed`.
         phase: &'static str,
@@ -117,7 +119,10 @@ fn exact_answers(
     swept: u64,
     final_len: u64,
 ) -> Result<Verdict, WrongAnswer> {
-    let mut totals = AnswerTotals { final_len, ..AnswerTotals::default() };
+    let mut totals = AnswerTotals {
+        final_len,
+        ..AnswerTotals::default()
+    };
     let mut given_back = swept;
     for (script, log) in scripts.iter().zip(logs) {
         for (number, outcome) in script.op_numbers.iter().zip(&log.outcomes) {
@@ -137,9 +142,16 @@ fn exact_answers(
     same("number of connections", expected.final_len, final_len)?;
     same("number of expired connections", expected.expired, totals.expired)?;
     if given_back > totals.expired {
-        return Err(WrongAnswer::Total { what: "number given back by sweeps", expected: totals.expired, got: given_back });
+        return Err(WrongAnswer::Total {
+            what: "number given back by sweeps",
+            expected: totals.expired,
+            got: given_back,
+        });
     }
-    Ok(Verdict { totals, timeline: Vec::new() })
+    Ok(Verdict {
+        totals,
+        timeline: Vec::new(),
+    })
 }
 
 fn count(totals: &mut AnswerTotals, kind: OpKind) {
@@ -156,7 +168,11 @@ fn count(totals: &mut AnswerTotals, kind: OpKind) {
 }
 
 fn same(what: &'static str, expected: u64, got: u64) -> Result<(), WrongAnswer> {
-    if expected == got { Ok(()) } else { Err(WrongAnswer::Total { what, expected, got }) }
+    if expected == got {
+        Ok(())
+    } else {
+        Err(WrongAnswer::Total { what, expected, got })
+    }
 }
 
 /// The answer to `op` if its connection is as the trace has it.
@@ -164,14 +180,25 @@ fn expected_of(trace: &Trace, op: &Op) -> Outcome {
     match op.kind {
         OpKind::Hit | OpKind::ClassifyHit => Outcome::hit(id_of(op.connection), op.direction),
         OpKind::Miss => Outcome::NOTHING,
-        OpKind::ClassifyMiss => trace.policies.get(op.connection as usize).copied().flatten().map_or(Outcome::NOTHING, Outcome::policy),
+        OpKind::ClassifyMiss => trace
+            .policies
+            .get(op.connection as usize)
+            .copied()
+            .flatten()
+            .map_or(Outcome::NOTHING, Outcome::policy),
         OpKind::Open => Outcome::OPENED,
         OpKind::Close => Outcome(op.connection),
         OpKind::Expire => Outcome(0),
     }
 }
 
-fn exact(phase: &'static str, number: u32, op: &Op, expected: Outcome, got: Outcome) -> Result<(), WrongAnswer> {
+fn exact(
+    phase: &'static str,
+    number: u32,
+    op: &Op,
+    expected: Outcome,
+    got: Outcome,
+) -> Result<(), WrongAnswer> {
     if expected == got {
         return Ok(());
     }
@@ -246,8 +273,12 @@ struct Model<'a> {
 
 impl<'a> Model<'a> {
     fn after_prefill(trace: &'a Trace) -> Self {
-        let absent =
-            Tracked { state: State::Absent, status: Status::NEW, attack: false, expires: VirtualTime(0) };
+        let absent = Tracked {
+            state: State::Absent,
+            status: Status::NEW,
+            attack: false,
+            expires: VirtualTime(0),
+        };
         let start = trace.ops.first().map_or(VirtualTime(0), |op| op.time);
         let mut model = Self {
             trace,
@@ -300,9 +331,16 @@ impl<'a> Model<'a> {
             self.expire(op.time);
             return Ok(());
         }
-        let present = self.connections.get(op.connection as usize).is_some_and(|c| c.state == State::Present);
+        let present = self
+            .connections
+            .get(op.connection as usize)
+            .is_some_and(|c| c.state == State::Present);
         let as_traced = present || matches!(op.kind, OpKind::Miss | OpKind::ClassifyMiss);
-        let expected = if as_traced { expected_of(self.trace, op) } else { Outcome::NOTHING };
+        let expected = if as_traced {
+            expected_of(self.trace, op)
+        } else {
+            Outcome::NOTHING
+        };
         exact("timed", number, op, expected, outcome)?;
         match (op.kind, present) {
             (OpKind::Close, true) => self.leave(op.connection, State::Absent),
@@ -341,14 +379,24 @@ impl<'a> Model<'a> {
         }
         if self.live.total() > limit {
             let what = "number of live connections after an insert";
-            return Err(WrongAnswer::Total { what, expected: limit, got: self.live.total() });
+            return Err(WrongAnswer::Total {
+                what,
+                expected: limit,
+                got: self.live.total(),
+            });
         }
         Ok(())
     }
 
     fn evict(&mut self, number: u32, op: &Op, eviction: &LoggedEviction) -> Result<(), WrongAnswer> {
         let victim = eviction.victim.id.0;
-        let wrong = |problem| Err(WrongAnswer::Eviction { number, victim, problem });
+        let wrong = |problem| {
+            Err(WrongAnswer::Eviction {
+                number,
+                victim,
+                problem,
+            })
+        };
         let Some(connection) = self.connections.get(victim as usize).copied() else {
             return wrong("does not exist");
         };
@@ -424,6 +472,9 @@ impl<'a> Model<'a> {
         self.expire(self.trace.end_time());
         same("number of connections", self.live.total(), final_len)?;
         self.totals.final_len = final_len;
-        Ok(Verdict { totals: self.totals, timeline: self.timeline })
+        Ok(Verdict {
+            totals: self.totals,
+            timeline: self.timeline,
+        })
     }
 }

@@ -47,7 +47,10 @@ const SAMPLES: usize = 15;
 pub fn facts() -> ClockFacts {
     let mut costs_ps: Vec<u64> = (0..SAMPLES).map(|_| cost_ps()).collect();
     costs_ps.sort_unstable();
-    ClockFacts { cost_ps: costs_ps[SAMPLES / 2], resolution_ns: resolution_ns() }
+    ClockFacts {
+        cost_ps: costs_ps[SAMPLES / 2],
+        resolution_ns: resolution_ns(),
+    }
 }
 
 fn cost_ps() -> u64 {
@@ -72,7 +75,9 @@ fn resolution_ns() -> u64 {
 /// Seconds since the Unix epoch, for record stamps.
 #[must_use]
 pub fn unix_seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
 }
 
 #[cfg(test)]
@@ -85,6 +90,10 @@ mod tests {
         let facts = facts();
         assert!(facts.cost_ps > 0 && facts.resolution_ns > 0);
         assert!(now().nanoseconds_since(start) > 0);
-        assert_eq!(start.nanoseconds_since(now()), 0, "backwards is zero, not an underflow");
+        assert_eq!(
+            start.nanoseconds_since(now()),
+            0,
+            "backwards is zero, not an underflow"
+        );
     }
 }

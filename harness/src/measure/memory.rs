@@ -16,10 +16,16 @@ impl Account {
     #[must_use]
     pub fn now() -> Self {
         if epoch::advance().is_err() {
-            return Self { allocated: 0, resident: 0 };
+            return Self {
+                allocated: 0,
+                resident: 0,
+            };
         }
         let read = |value: Result<usize, _>| value.map_or(0, |bytes: usize| bytes as u64);
-        Self { allocated: read(stats::allocated::read()), resident: read(stats::resident::read()) }
+        Self {
+            allocated: read(stats::allocated::read()),
+            resident: read(stats::resident::read()),
+        }
     }
 
     /// What was added since `earlier`.

@@ -37,7 +37,9 @@ pub enum RunError {
     #[error("{0}")]
     Wrong(#[from] WrongAnswer),
     /// The job asks for what the trace does not allow.
-    #[error("{threads} threads asked for, but the workload's operations depend on one another across connections: run it with 1")]
+    #[error(
+        "{threads} threads asked for, but the workload's operations depend on one another across connections: run it with 1"
+    )]
     NotPartitionable {
         /// Threads asked for.
         threads: usize,
@@ -48,15 +50,20 @@ pub enum RunError {
 ///
 /// # Errors
 /// [`RunError`]: a number is only returned where every answer was right.
-pub fn run<T: FlowTable, P: PrefixAccess<T>>(job: &Job<'_>, options: &T::Options) -> Result<Measurement, RunError> {
+pub fn run<T: FlowTable, P: PrefixAccess<T>>(
+    job: &Job<'_>,
+    options: &T::Options,
+) -> Result<Measurement, RunError> {
     let trace = job.trace;
     if job.threads > 1 && !trace.is_partitionable() {
         return Err(RunError::NotPartitionable { threads: job.threads });
     }
     let prefill = unroll(trace, &trace.prefill, 1).remove(0);
     let scripts = unroll(trace, &trace.ops, job.threads);
-    let mut logs: Vec<ThreadLog> =
-        scripts.iter().map(|script| ThreadLog::for_script(script, trace.evict_when_full)).collect();
+    let mut logs: Vec<ThreadLog> = scripts
+        .iter()
+        .map(|script| ThreadLog::for_script(script, trace.evict_when_full))
+        .collect();
     let mut prefill_log = ThreadLog::for_script(&prefill, trace.evict_when_full);
     let clock_facts = clock::facts();
     pin(job, 0);
@@ -90,7 +97,16 @@ pub fn run<T: FlowTable, P: PrefixAccess<T>>(job: &Job<'_>, options: &T::Options
     } else {
         Verdict::default()
     };
-    Ok(assemble(trace, &logs, prefill_ns, &prefill, clock_facts, memory, checked, counters))
+    Ok(assemble(
+        trace,
+        &logs,
+        prefill_ns,
+        &prefill,
+        clock_facts,
+        memory,
+        checked,
+        counters,
+    ))
 }
 
 fn pin(job: &Job<'_>, thread: usize) {
@@ -147,12 +163,19 @@ fn timed<T: FlowTable, P: PrefixAccess<T>>(
             .collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
             .fold(Counters::default(), Counters::merged)
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call, which gathers what the phases produced")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call, which gathers what the phases produced"
+)]
 fn assemble(
     trace: &Trace,
     logs: &[ThreadLog],
@@ -165,7 +188,9 @@ fn assemble(
 ) -> Measurement {
     let start = logs.iter().map(|log| log.start).min();
     let end = logs.iter().map(|log| log.end).max();
-    let wall_ns = start.zip(end).map_or(0, |(start, end)| end.nanoseconds_since(start));
+    let wall_ns = start
+        .zip(end)
+        .map_or(0, |(start, end)| end.nanoseconds_since(start));
     let worst = logs.iter().flat_map(|log| &log.burst_ns).max();
     Measurement {
         ops: trace.ops.len() as u64,
@@ -180,7 +205,11 @@ fn assemble(
         memory,
         answers: checked.totals,
         timeline: checked.timeline,
-        counters: counters.named().filter(|(_, count)| *count > 0).map(|(n, c)| (n.to_owned(), c)).collect(),
+        counters: counters
+            .named()
+            .filter(|(_, count)| *count > 0)
+            .map(|(n, c)| (n.to_owned(), c))
+            .collect(),
     }
 }
 
@@ -192,7 +221,11 @@ fn histogram(logs: &[ThreadLog]) -> Vec<(u64, u64)> {
     let mut counts = std::collections::BTreeMap::new();
     for log in logs {
         let full = log.outcomes.len() / BURST;
-        let bursts = if full == 0 { &log.burst_ns[..] } else { &log.burst_ns[..full] };
+        let bursts = if full == 0 {
+            &log.burst_ns[..]
+        } else {
+            &log.burst_ns[..full]
+        };
         for ns in bursts {
             *counts.entry(rounded(u64::from(*ns))).or_insert(0) += 1;
         }

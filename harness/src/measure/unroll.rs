@@ -66,7 +66,9 @@ pub fn unroll(trace: &Trace, ops: &[Op], threads: usize) -> Vec<ThreadScript> {
         script.packets.push(packet_of(trace, op));
         script.op_numbers.push(number);
         if op.kind == OpKind::Open {
-            script.replies.push(trace.connections[op.connection as usize].reply);
+            script
+                .replies
+                .push(trace.connections[op.connection as usize].reply);
         }
     }
     scripts
@@ -74,10 +76,10 @@ pub fn unroll(trace: &Trace, ops: &[Op], threads: usize) -> Vec<ThreadScript> {
 
 fn packet_of(trace: &Trace, op: &Op) -> PacketMeta {
     // A sweep has no tuple; connection 0's stands in and is not read.
-    let tuple = trace
-        .connections
-        .get(op.connection as usize)
-        .map_or_else(|| Tuple::v4(0, [0; 4].into(), 0, [0; 4].into(), 0), |c| *c.tuple(effective_direction(op)));
+    let tuple = trace.connections.get(op.connection as usize).map_or_else(
+        || Tuple::v4(0, [0; 4].into(), 0, [0; 4].into(), 0),
+        |c| *c.tuple(effective_direction(op)),
+    );
     PacketMeta {
         tuple,
         now: op.time,
@@ -91,5 +93,9 @@ fn packet_of(trace: &Trace, op: &Op) -> PacketMeta {
 
 /// An opening packet always carries the original tuple.
 const fn effective_direction(op: &Op) -> Direction {
-    if matches!(op.kind, OpKind::Open) { Direction::Original } else { op.direction }
+    if matches!(op.kind, OpKind::Open) {
+        Direction::Original
+    } else {
+        op.direction
+    }
 }

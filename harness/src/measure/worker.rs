@@ -3,12 +3,12 @@
 //! A burst of [`BURST`] operations is timed as one, with one clock reading: its end is the next burst's beginning. What the loop
 //! itself costs (reading the script, writing outcomes, the clock) is what the `null` table measures.
 
-use structures::{EvictionSink, Evicted, FlowHandle, FlowTable, Found, PacketMeta, Tuple};
+use structures::{Evicted, EvictionSink, FlowHandle, FlowTable, Found, PacketMeta, Tuple};
 
-use super::{BURST, BURST_U32};
 use super::clock;
 use super::outcome::Outcome;
 use super::unroll::{ThreadScript, action};
+use super::{BURST, BURST_U32};
 use crate::registry::PrefixAccess;
 
 /// How lookups are handed to the table.
@@ -40,7 +40,14 @@ impl EvictionLog {
     /// A log with room for `reserve` evictions.
     #[must_use]
     pub fn with_reserve(reserve: usize) -> Self {
-        let nothing = LoggedEviction { step: 0, victim: Evicted { id: id(0), status: structures::Status::NEW, last_seen: at(0) } };
+        let nothing = LoggedEviction {
+            step: 0,
+            victim: Evicted {
+                id: id(0),
+                status: structures::Status::NEW,
+                last_seen: at(0),
+            },
+        };
         let mut entries = vec![nothing; reserve];
         entries.clear();
         Self { step: 0, entries }
@@ -64,7 +71,10 @@ const fn at(milliseconds: u64) -> structures::VirtualTime {
 impl EvictionSink for EvictionLog {
     #[inline]
     fn evicted(&mut self, victim: Evicted) {
-        self.entries.push(LoggedEviction { step: self.step, victim });
+        self.entries.push(LoggedEviction {
+            step: self.step,
+            victim,
+        });
     }
 }
 
@@ -156,7 +166,10 @@ fn batched<T: FlowTable, P: PrefixAccess<T>>(
     let first = evictions.step;
     let mut from = 0;
     while from < packets.len() {
-        let run = packets[from..].iter().take_while(|p| p.action == action::LOOKUP).count();
+        let run = packets[from..]
+            .iter()
+            .take_while(|p| p.action == action::LOOKUP)
+            .count();
         if run > 1 {
             handle.lookup_batch(&packets[from..from + run], &mut found[..run]);
             for (outcome, found) in outcomes[from..from + run].iter_mut().zip(&found) {
@@ -205,7 +218,9 @@ fn open<H: FlowHandle>(
     replies: &mut std::slice::Iter<'_, Tuple>,
     evictions: &mut EvictionLog,
 ) -> Outcome {
-    let Some(reply) = replies.next() else { return Outcome::OPEN_FULL };
+    let Some(reply) = replies.next() else {
+        return Outcome::OPEN_FULL;
+    };
     let hash = handle.hash(&packet.tuple);
     if handle.lookup(packet, hash).is_some() {
         return Outcome::OPEN_HIT;
