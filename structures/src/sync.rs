@@ -31,10 +31,6 @@ pub use parking_lot::{Mutex, MutexGuard, RwLock};
 #[cfg(loom)]
 pub use self::loom_locks::{Mutex, MutexGuard, RwLock};
 
-/// A value written once. The real one under loom too, which has none: for memory that is made on first use, whose
-/// racing makers are not what the models are about.
-pub use std::sync::OnceLock;
-
 /// One turn of waiting for a lock word: a few pauses of doubling length first, then the processor is given away, because
 /// the holder may be waiting for it. `turns` starts at zero.
 #[inline]
