@@ -10,7 +10,7 @@ use reports::Measurement;
 use structures::tables::chained::{self, Chained};
 use structures::tables::faulty::{LosesInserts, StaleEntries};
 use structures::tables::hashtrie::{self, HashTrie};
-use structures::tables::hashtrie_lpm::{self, HashTrieLpm};
+use structures::tables::hashtrie_lpm::HashTrieLpm;
 use structures::tables::null::Null;
 use structures::tables::rcu::{Rcu, RcuOptions};
 use structures::{
@@ -28,7 +28,7 @@ pub fn tables() -> Vec<Table> {
         table::<Chained<FoldHasher>>("chained", chained::Options::default()),
         table::<Chained<Sip24Hasher>>("chained-siphash", chained::Options::default()),
         table::<HashTrie<FoldHasher>>("hashtrie", hashtrie::Options::default()),
-        prefix_table::<HashTrieLpm<FoldHasher>>("hashtrie-lpm", hashtrie_lpm::Options::default()),
+        prefix_table::<HashTrieLpm<FoldHasher>>("hashtrie-lpm", hashtrie::Options::default()),
         table::<Rcu<FoldHasher>>("rcu", RcuOptions::default()),
         table::<StdMap>("std", ()),
         table::<HashbrownMap>("hashbrown", ()),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::args::DoctorArgs;
-use crate::machine::{self, line, passport};
+use crate::machine::{line, passport};
 use crate::measure::clock;
 
 /// How bad a finding is.
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn every_warning_comes_with_advice() {
-        for finding in examine(&machine::passport()) {
+        for finding in examine(&passport()) {
             assert!(
                 finding.level == Level::Ok || !finding.advice.is_empty(),
                 "{}",
