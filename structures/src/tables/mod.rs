@@ -1,3 +1,4 @@
 //! The tables, one folder or file each. Each opens with its design header.
 
+pub mod chained;
 pub mod null;
