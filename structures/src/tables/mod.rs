@@ -1,5 +1,6 @@
 //! The tables, one folder or file each. Each opens with its design header.
 
+pub mod chained;
 pub mod hashtrie;
 pub mod hashtrie_lpm;
 pub mod null;
