@@ -20,7 +20,7 @@ use structures::{
 };
 
 /// Forced switches per execution.
-const PREEMPTIONS: usize = 2;
+const PREEMPTIONS: usize = 4;
 
 /// Steps of one execution: building a table and filling it takes most.
 const MAX_STEPS: usize = 20_000;
@@ -225,8 +225,7 @@ fn reclamation_needs_release_on_leaving() {
 
 /// R3: three connections fill a home line and two overflow lines; the middle one goes, a fourth comes, and the third is
 /// found throughout, by the tuple at the end of the chain.
-#[test]
-fn a_chain_that_shrinks_loses_nothing() {
+fn shrinking_chain() {
     model(|| {
         let table = table(4);
         let mut handle = table.handle();
@@ -243,6 +242,18 @@ fn a_chain_that_shrinks_loses_nothing() {
         insert(&mut handle, 4);
         reader.join().unwrap();
     });
+}
+
+#[test]
+fn a_chain_that_shrinks_loses_nothing() {
+    shrinking_chain();
+}
+
+#[test]
+#[should_panic(expected = "false miss")]
+fn a_chain_that_shrinks_needs_the_old_way_on() {
+    plant(Fault::LineForgetsNext);
+    shrinking_chain();
 }
 
 /// R5: two writers and three slots, all of which one of them takes into its cache: none waits for ever, none gets

@@ -16,6 +16,8 @@ pub enum Fault {
     NoReaderBarrier,
     /// Readers leave without Release.
     RelaxedLeave,
+    /// An overflow line that is taken out no longer leads on.
+    LineForgetsNext,
 }
 
 /// Whether `fault` is planted: never, outside loom.

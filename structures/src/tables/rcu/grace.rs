@@ -17,9 +17,11 @@
 //!
 //! # Why nobody waits for ever
 //! A handle is idle between operations by its own last store: it need not be used, polled or told anything
-//! (`quiescent()` has nothing to do). Readers wait for nobody. A writer waits for readers only while it holds no bucket lock and
-//! is itself idle, so two waiting writers are no obstacle to each other. What is kept for a handle is behind a lock that
-//! anybody may take, so that slots kept by an idle (or dropped) handle are found by whoever runs out of them.
+//! (`quiescent()` has nothing to do). Readers wait for nobody. An insert takes its slot before anything else: if it must wait for
+//! one, it is idle and holds no lock, no slot and no place in the count. There are more slots than connections can be
+//! counted, so one is always free, or waiting, or on its way between an operation of another thread and either: that operation
+//! ends without waiting for a slot. What is kept for a handle is behind a lock that anybody may take, so that slots kept for an idle
+//! (or dropped) handle are found by whoever runs out of them.
 //!
 //! What a reader pays: one load of a word that changes once per batch, two stores to its own cache line, and the light
 //! half of the barrier.

@@ -15,7 +15,6 @@ use crate::tuple::{Direction, Tuple};
 use super::fault::{self, Fault};
 use super::grace::{Record, Retired};
 use super::index::Address;
-use super::room::Room;
 use super::{Rcu, buckets_of, link_to, note_buckets, note_positions, slot_of};
 
 /// Slots ahead of a sweep whose lines are fetched: as many as there are line fill buffers in a core of this decade.
@@ -33,17 +32,31 @@ pub struct RcuHandle<'t, H: TupleHasher> {
     pub(super) random: u64,
 }
 
-/// Where both tuples of a connection belong.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Addresses {
-    pub original: Address,
-    pub reply: Address,
+/// A connection on its way into the table.
+#[derive(Debug)]
+pub(super) struct Newcomer<'p> {
+    pub packet: &'p PacketMeta,
+    reply: &'p Tuple,
+    /// Where its tuples belong, the original first.
+    pub at: [Address; 2],
+    /// Its slot, filled and not linked.
+    slot: u32,
+    /// Whether it is counted already.
+    reserved: bool,
+}
+
+impl Newcomer<'_> {
+    fn tuples(&self) -> [&Tuple; 2] {
+        [&self.packet.tuple, self.reply]
+    }
 }
 
 /// What became of an attempt to link a filled entry.
 enum Linked {
     Done,
     Duplicate,
+    /// No duplicate, but no place either.
+    NoRoom,
     /// The connection in this slot has one of the tuples, but expired.
     Expired(u32),
 }
@@ -81,19 +94,14 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         }
     }
 
-    /// A free slot; see R5. The caller has reserved a connection, holds no lock and is not inside an operation.
+    /// A free slot; see R5. The caller holds no other slot and no lock, and is not inside an operation.
     fn take_slot(&mut self) -> u32 {
         let slab = &self.table.slab;
-        if let Some(slot) = slab.allocate(&mut self.record.keep.lock().cache) {
-            return slot;
-        }
         loop {
-            self.reclaim_everywhere();
             if let Some(slot) = slab.allocate(&mut self.record.keep.lock().cache) {
                 return slot;
             }
-            // A reader that may hold one back runs, or waits for this processor.
-            thread::yield_now();
+            self.reclaim_everywhere();
         }
     }
 
@@ -111,10 +119,11 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
             keep.release(horizon, |cache, what| table.free(cache, what));
             table.slab.return_cache(&mut keep.cache);
         }
+        // Where that freed nothing, a reader or another insert is on its way, or waits for this processor.
+        thread::yield_now();
     }
 
-    /// Retires what was unlinked. The caller holds no lock and is not inside an operation; the connection is still
-    /// counted, so that slots on their way here are missed by nobody who waits for one.
+    /// Retires what was unlinked. The caller holds no lock and is not inside an operation.
     pub(super) fn retire(&mut self, unlinked: [Option<Retired>; 3]) {
         let table = self.table;
         let mut keep = self.record.keep.lock();
@@ -160,12 +169,13 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         expired.is_some()
     }
 
-    /// Links a filled entry under both its tuples, unless one of them is there already.
-    fn link(&mut self, slot: u32, packet: &PacketMeta, reply: &Tuple, at: Addresses) -> Linked {
+    /// Links the entry of `newcomer` under both tuples, unless one of them is there already or the table is full.
+    fn link(&mut self, newcomer: &Newcomer<'_>) -> Linked {
+        let Newcomer { packet, at, slot, .. } = *newcomer;
         let table = self.table;
         let entry = table.slab.entry(slot);
-        let _locked = table.lock([at.original.bucket, at.reply.bucket]);
-        for (tuple, address) in [(&packet.tuple, at.original), (reply, at.reply)] {
+        let _locked = table.lock(at.map(|address| address.bucket));
+        for (tuple, address) in newcomer.tuples().into_iter().zip(at) {
             if let Some(link) = table.find(tuple, address, &mut self.counters) {
                 let there = slot_of(link);
                 return if table.slab.entry(there).is_expired(packet.now) {
@@ -175,48 +185,47 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
                 };
             }
         }
+        // Only now, and under the locks: a newcomer that is a duplicate must not, even for a moment, take the last place
+        // from one that is not.
+        if !newcomer.reserved && !table.slab.reserve() {
+            return Linked::NoRoom;
+        }
         let links = [Direction::Original, Direction::Reply].map(|direction| link_to(slot, direction));
         let positions = [
-            table.index.publish(at.original, links[0], &mut self.counters),
-            table.index.publish(at.reply, links[1], &mut self.counters),
+            table.index.publish(at[0], links[0], &mut self.counters),
+            table.index.publish(at[1], links[1], &mut self.counters),
         ];
         if fault::planted(Fault::FillAfterPublish) {
             // SAFETY: none: this is the fault.
-            unsafe { entry.fill(packet, reply) };
+            unsafe { entry.fill(packet, newcomer.reply) };
         }
         note_positions(entry, positions);
         entry.set_live();
         Linked::Done
     }
 
-    /// The rest of an insert, once a connection is reserved for it.
-    fn insert_reserved(&mut self, packet: &PacketMeta, reply: &Tuple, at: Addresses) -> Insert {
-        let table = self.table;
-        let slot = self.take_slot();
-        let entry = table.slab.entry(slot);
-        if !fault::planted(Fault::FillAfterPublish) {
-            // SAFETY: the slot is this handle's until it is linked, and it came through a grace period: nobody still
-            // reads the tuples of its earlier connection.
-            unsafe { entry.fill(packet, reply) };
-        }
-        note_buckets(entry, [at.original.bucket, at.reply.bucket]);
+    /// Links `newcomer`, giving back expired connections in its way and making room where there is none.
+    ///
+    /// It holds a slot all the time, so nothing in here may wait for one.
+    fn settle(&mut self, newcomer: &mut Newcomer<'_>, evictions: &mut impl EvictionSink) -> Insert {
         loop {
-            match self.link(slot, packet, reply, at) {
-                Linked::Done => {
-                    self.counters.count(|c| c.insert += 1);
-                    return Insert::Inserted;
-                }
-                Linked::Duplicate => {
-                    // Never linked, so free at once.
-                    table.slab.free(slot, &mut self.record.keep.lock().cache);
-                    table.slab.unreserve();
-                    self.counters.count(|c| c.insert_failed += 1);
-                    return Insert::Duplicate;
-                }
+            match self.link(newcomer) {
+                Linked::Done => return Insert::Inserted,
+                Linked::Duplicate => return Insert::Duplicate,
                 Linked::Expired(there) => {
-                    if self.unlink_expired(there, packet.now) {
-                        table.slab.unreserve();
+                    if self.unlink_expired(there, newcomer.packet.now) {
+                        // Its place goes to the newcomer, or back where the newcomer has one from before.
+                        if newcomer.reserved {
+                            self.table.slab.unreserve();
+                        }
+                        newcomer.reserved = true;
                     }
+                }
+                Linked::NoRoom => {
+                    if !self.make_room(newcomer, evictions) {
+                        return Insert::Full;
+                    }
+                    newcomer.reserved = true;
                 }
             }
         }
@@ -300,26 +309,39 @@ impl<H: TupleHasher> FlowHandle for RcuHandle<'_, H> {
         evictions: &mut impl EvictionSink,
     ) -> Insert {
         let table = self.table;
-        let at = Addresses {
-            original: table.index.address(hash),
-            reply: table.index.address(table.hasher.hash(reply)),
+        let at = [hash, table.hasher.hash(reply)].map(|hash| table.index.address(hash));
+        for address in at {
+            prefetch_read(table.index.home(address.bucket));
+        }
+        let slot = self.take_slot();
+        let entry = table.slab.entry(slot);
+        if !fault::planted(Fault::FillAfterPublish) {
+            // SAFETY: the slot is this handle's until it is linked, and it came through a grace period: nobody still
+            // reads the tuples of its earlier connection.
+            unsafe { entry.fill(packet, reply) };
+        }
+        note_buckets(entry, at.map(|address| address.bucket));
+        let mut newcomer = Newcomer {
+            packet,
+            reply,
+            at,
+            slot,
+            reserved: false,
         };
-        prefetch_read(table.index.home(at.original.bucket));
-        prefetch_read(table.index.home(at.reply.bucket));
-        if !table.slab.reserve() {
-            match self.make_room(packet, reply, at, evictions) {
-                Room::Reserved => {}
-                Room::Duplicate => {
-                    self.counters.count(|c| c.insert_failed += 1);
-                    return Insert::Duplicate;
-                }
-                Room::None => {
-                    self.counters.count(|c| c.drop += 1);
-                    return Insert::Full;
-                }
+        let outcome = self.settle(&mut newcomer, evictions);
+        if outcome != Insert::Inserted {
+            // Never linked, so free at once.
+            table.slab.free(slot, &mut self.record.keep.lock().cache);
+            if newcomer.reserved {
+                table.slab.unreserve();
             }
         }
-        self.insert_reserved(packet, reply, at)
+        self.counters.count(|c| match outcome {
+            Insert::Inserted => c.insert += 1,
+            Insert::Duplicate => c.insert_failed += 1,
+            Insert::Full => c.drop += 1,
+        });
+        outcome
     }
 
     fn remove(&mut self, tuple: &Tuple, hash: u64, now: VirtualTime) -> Option<ConnectionId> {

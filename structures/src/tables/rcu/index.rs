@@ -11,6 +11,7 @@
 use crate::counters::Counters;
 use crate::sync::{Mutex, OnceLock};
 
+use super::fault::{self, Fault};
 use super::line::{Line, NO_LINE, tag_of};
 
 /// Lines in the first overflow segment; each further one has twice the lines of the one before.
@@ -170,6 +171,9 @@ impl Index {
             before = self.line(before.tags().next());
         }
         before.set_next(line.tags().next());
+        if fault::planted(Fault::LineForgetsNext) {
+            line.set_next(NO_LINE);
+        }
         Some(position.line)
     }
 
