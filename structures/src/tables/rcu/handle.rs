@@ -14,10 +14,11 @@ use crate::tuple::{Direction, Tuple};
 
 use super::fault::{self, Fault};
 use super::grace::{Record, Retired};
-use super::index::Address;
+use super::index::{Address, First};
 use super::{Rcu, buckets_of, link_to, note_buckets, note_positions, slot_of};
 
-/// Slots ahead of a sweep whose lines are fetched: as many as there are line fill buffers in a core of this decade.
+/// Slots ahead of a sweep whose lines are fetched: as many as there are line fill buffers in a core of this
+/// decade.
 const SWEEP_AHEAD: u32 = 12;
 
 /// One thread's access to an [`Rcu`] table.
@@ -75,21 +76,26 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
     /// At most [`MAX_BATCH`] lookups: all home lines are fetched, then all entries, then all are read.
     fn lookup_chunk(&mut self, packets: &[PacketMeta], found: &mut [Option<Found>]) {
         let table = self.table;
-        let mut addresses = [Address { bucket: 0, tag: 0 }; MAX_BATCH];
-        for (address, packet) in addresses.iter_mut().zip(packets) {
-            *address = table.index.address(table.hasher.hash(&packet.tuple));
-            prefetch_read(table.index.home(address.bucket));
+        let mut hashes = [0; MAX_BATCH];
+        for (hash, packet) in hashes.iter_mut().zip(packets) {
+            *hash = table.hasher.hash(&packet.tuple);
+            prefetch_read(table.index.home(table.index.address(*hash).bucket));
         }
+        let hashes = &hashes[..packets.len()];
         let _inside = table.domain.enter(&self.record);
-        for (address, _) in addresses.iter().zip(packets) {
-            let line = table.index.home(address.bucket);
-            let matches = line.tags().matching(address.tag);
-            if matches != 0 {
-                table.prefetch_entry(line.link(matches.trailing_zeros()));
+        let mut firsts = [First::NOTHING; MAX_BATCH];
+        for (first, &hash) in firsts.iter_mut().zip(hashes) {
+            *first = table.index.first(table.index.address(hash));
+            if let Some(link) = first.link() {
+                table.prefetch_entry(link);
             }
         }
-        for ((packet, found), address) in packets.iter().zip(found).zip(addresses) {
-            let link = table.find(&packet.tuple, address, &mut self.counters);
+        for (((packet, found), &hash), first) in packets.iter().zip(found).zip(hashes).zip(&firsts) {
+            let link = match first.link() {
+                Some(link) if table.leads_to(link, &packet.tuple) => Some(link),
+                None if *first == First::NOTHING => None,
+                _ => table.find(&packet.tuple, table.index.address(hash), &mut self.counters),
+            };
             *found = link.and_then(|link| table.hit(packet, link, &mut self.counters));
         }
     }
@@ -105,7 +111,8 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         }
     }
 
-    /// Seals what all handles keep, frees what no reader can see any more, and puts it where all handles find it.
+    /// Seals what all handles keep, frees what no reader can see any more, and puts it where all handles find
+    /// it.
     #[cold]
     fn reclaim_everywhere(&mut self) {
         let table = self.table;
@@ -128,14 +135,18 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         let table = self.table;
         let mut keep = self.record.keep.lock();
         for what in unlinked.into_iter().flatten() {
+            if let (Retired::Line(line), true) = (what, fault::planted(Fault::LineWithoutGracePeriod)) {
+                table.index.give_line(line);
+                continue;
+            }
             if let Some(horizon) = table.domain.retire(&mut keep, what) {
                 keep.release(horizon, |cache, what| table.free(cache, what));
             }
         }
     }
 
-    /// Unlinks and retires the connection in `slot` if it is live and `condition` holds of it; says what `condition`
-    /// said. The connection stays counted: its place goes to the caller.
+    /// Unlinks and retires the connection in `slot` if it is live and `condition` holds of it; says what
+    /// `condition` said. The connection stays counted: its place goes to the caller.
     pub(super) fn unlink_if<T>(
         &mut self,
         slot: u32,
@@ -144,8 +155,8 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         let table = self.table;
         let entry = table.slab.entry(slot);
         let (answer, unlinked) = {
-            // Inside: the slot is not filled a second time while this looks at it, so that what is seen before and
-            // under the locks is one connection's.
+            // Inside: the slot is not filled a second time while this looks at it, so that what is seen
+            // before and under the locks is one connection's.
             let _inside = table.domain.enter(&self.record);
             if !entry.is_live() {
                 return None;
@@ -169,7 +180,8 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         expired.is_some()
     }
 
-    /// Links the entry of `newcomer` under both tuples, unless one of them is there already or the table is full.
+    /// Links the entry of `newcomer` under both tuples, unless one of them is there already or the table is
+    /// full.
     fn link(&mut self, newcomer: &Newcomer<'_>) -> Linked {
         let Newcomer { packet, at, slot, .. } = *newcomer;
         let table = self.table;
@@ -185,8 +197,8 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
                 };
             }
         }
-        // Only now, and under the locks: a newcomer that is a duplicate must not, even for a moment, take the last place
-        // from one that is not.
+        // Only now, and under the locks: a newcomer that is a duplicate must not, even for a moment, take the
+        // last place from one that is not.
         if !newcomer.reserved && !table.slab.reserve() {
             return Linked::NoRoom;
         }
@@ -236,12 +248,23 @@ impl<H: TupleHasher> Rcu<H> {
     /// The link of `tuple`. The caller is inside an operation or holds the bucket's lock.
     #[inline]
     pub(super) fn find(&self, tuple: &Tuple, address: Address, counters: &mut Counters) -> Option<u32> {
-        self.index.find(address, counters, |link| {
-            let (entry, direction) = self.follow(link);
-            // SAFETY: the link was published, and the caller is inside an operation or holds the bucket's lock: either
-            // keeps the slot from being filled again.
-            unsafe { entry.tuple(direction) == tuple }
-        })
+        self.index
+            .find(address, counters, |link| self.leads_to(link, tuple))
+    }
+
+    /// Whether `link`, which the caller read inside this operation or under the bucket's lock, leads to
+    /// `tuple`.
+    ///
+    /// Compares all words before it decides: with the tag equal, the tuple nearly always is, and one branch
+    /// is enough.
+    #[inline]
+    fn leads_to(&self, link: u32, tuple: &Tuple) -> bool {
+        let (entry, direction) = self.follow(link);
+        // SAFETY: the link was published, and the caller is inside an operation or holds the bucket's lock:
+        // either keeps the slot from being filled again.
+        let there = unsafe { entry.tuple(direction) }.words();
+        let differing = there.into_iter().zip(tuple.words()).map(|(a, b)| a ^ b);
+        differing.fold(0, |all, word| all | word) == 0
     }
 
     /// What a link that was found means for `packet`: touches the connection, unless it has expired.
@@ -259,8 +282,8 @@ impl<H: TupleHasher> Rcu<H> {
         })
     }
 
-    /// Asks for the lines of an entry that a lookup of `link` will touch: the first for the touch, and for a reply
-    /// the second too, where its tuple is.
+    /// Asks for the lines of an entry that a lookup of `link` will touch: the first for the touch, and for a
+    /// reply the second too, where its tuple is.
     #[inline]
     fn prefetch_entry(&self, link: u32) {
         let (entry, direction) = self.follow(link);
@@ -316,8 +339,8 @@ impl<H: TupleHasher> FlowHandle for RcuHandle<'_, H> {
         let slot = self.take_slot();
         let entry = table.slab.entry(slot);
         if !fault::planted(Fault::FillAfterPublish) {
-            // SAFETY: the slot is this handle's until it is linked, and it came through a grace period: nobody still
-            // reads the tuples of its earlier connection.
+            // SAFETY: the slot is this handle's until it is linked, and it came through a grace period:
+            // nobody still reads the tuples of its earlier connection.
             unsafe { entry.fill(packet, reply) };
         }
         note_buckets(entry, at.map(|address| address.bucket));
@@ -356,8 +379,9 @@ impl<H: TupleHasher> FlowHandle for RcuHandle<'_, H> {
                     return None;
                 }
                 let _locked = table.lock(buckets_of(entry));
-                // Not live: another thread removed it meanwhile, and the tuple may have come back in another slot.
-                // Live: it is the connection that was found, since slots are not filled again while this is inside.
+                // Not live: another thread removed it meanwhile, and the tuple may have come back in another
+                // slot. Live: it is the connection that was found, since slots are not filled again while
+                // this is inside.
                 entry.is_live().then(|| (entry.id(), table.unlink(slot)))
             };
             let Some((id, unlinked)) = removed else {
