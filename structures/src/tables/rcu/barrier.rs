@@ -3,20 +3,22 @@
 //! ```text
 //! reader:  active = epoch; LIGHT; read links        writer:  unlink; HEAVY; read active
 //! ```
-//! At least one of the two must see what the other stored. With a fence on both sides that costs each lookup 6 ns and
-//! more. `membarrier(2)` moves the whole cost to the writer: the kernel makes every running thread of the process pass
-//! a full barrier, and the reader's half is an order to the compiler alone. liburcu's `memb` flavour and seize do the same.
-//! One call takes microseconds and interrupts the process's other running threads; writers make one per batch of removals.
+//! At least one of the two must see what the other stored. With a fence on both sides that costs each lookup
+//! 6 ns and more. `membarrier(2)` moves the whole cost to the writer: the kernel makes every running thread
+//! of the process pass a full barrier, and the reader's half is an order to the compiler alone. liburcu's
+//! `memb` flavour and seize do the same. One call takes microseconds and interrupts the process's other
+//! running threads; writers make one per batch of removals.
 //!
-//! Where the kernel has no `membarrier` (or this is not Linux, or a model checker runs), both halves are fences.
+//! Where the kernel has no `membarrier` (or this is not Linux, or a model checker runs), both halves are
+//! fences.
 
 use crate::sync::{Ordering, fence};
 
 /// How readers tell writers that they are inside an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReaderBarrier {
-    /// Readers pay a compiler barrier and writers a `membarrier` per batch of removals; as [`ReaderBarrier::Fence`]
-    /// where the system has no `membarrier`.
+    /// Readers pay a compiler barrier and writers a `membarrier` per batch of removals; as
+    /// [`ReaderBarrier::Fence`] where the system has no `membarrier`.
     #[default]
     Membarrier,
     /// Both sides pay a fence.
@@ -44,8 +46,9 @@ impl ReaderBarrier {
 
     /// The writer's half.
     pub(super) fn heavy(self) {
-        // SeqCst: pairs with light(); orders the unlinking stores before the reads of announcements. Made in both
-        // variants: it costs nothing beside the system call, and is the whole barrier where readers fence too.
+        // SeqCst: pairs with light(); orders the unlinking stores before the reads of announcements. Made in
+        // both variants: it costs nothing beside the system call, and is the whole barrier where readers
+        // fence too.
         fence(Ordering::SeqCst);
         if self == Self::Membarrier {
             system::process_barrier();
@@ -69,7 +72,8 @@ mod system {
 
     #[inline(always)]
     pub(super) fn compiler_barrier() {
-        // SeqCst: pairs with process_barrier(), which turns this into a full barrier at the moment it is called.
+        // SeqCst: pairs with process_barrier(), which turns this into a full barrier at the moment it is
+        // called.
         compiler_fence(Ordering::SeqCst);
     }
 

@@ -1,5 +1,5 @@
-//! Faults that the loom models plant to show that they would notice. Outside loom none can be planted, and every
-//! test for one is compiled away.
+//! Faults that the loom models plant to show that they would notice. Outside loom none can be planted, and
+//! every test for one is compiled away.
 
 /// A way to break the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum Fault {
     NoReaderBarrier,
     /// Readers leave without Release.
     RelaxedLeave,
+    /// An overflow line that is taken out no longer leads on.
+    LineForgetsNext,
+    /// An overflow line that is taken out may be used again at once.
+    LineWithoutGracePeriod,
 }
 
 /// Whether `fault` is planted: never, outside loom.

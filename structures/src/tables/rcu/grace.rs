@@ -1,28 +1,32 @@
 //! Deferred reclamation: when may a slot that was unlinked be written again?
 //!
-//! Each handle has a record with one word, `active`: zero between operations, inside one the epoch it was entered in.
-//! A writer keeps what it unlinked (its *waiting* slots) and after a batch of them *seals* the batch with the current epoch,
-//! which moves the epoch on. A sealed batch is free when every record is idle or entered in a later epoch.
+//! Each handle has a record with one word, `active`: zero between operations, inside one the epoch it was
+//! entered in. A writer keeps what it unlinked (its *waiting* slots) and after a batch of them *seals* the
+//! batch with the current epoch, which moves the epoch on. A sealed batch is free when every record is idle
+//! or entered in a later epoch.
 //!
 //! # Why that is enough
-//! Let a batch be sealed with epoch `s`; all its unlinks come before. The writer then raises the heavy barrier and
-//! reads every record. For each reader one of three holds:
-//! * It was seen active with an epoch above `s`. It read that epoch from the seal or from a later one (Acquire), so it
-//!   came after the unlinks and cannot find the slots.
+//! Let a batch be sealed with epoch `s`; all its unlinks come before. The writer then raises the heavy
+//! barrier and reads every record. For each reader one of three holds:
+//! * It was seen active with an epoch above `s`. It read that epoch from the seal or from a later one
+//!   (Acquire), so it came after the unlinks and cannot find the slots.
 //! * It was seen idle, and it had left: the Release of its leaving makes all its reads come before the reuse.
-//! * It was seen idle, and it enters later: it announces itself, passes the light barrier, reads links. The writer did not
-//!   see the announcement, so by the barriers the reader sees the unlinks.
+//! * It was seen idle, and it enters later: it announces itself, passes the light barrier, reads links. The
+//!   writer did not see the announcement, so by the barriers the reader sees the unlinks.
 //!
 //! A reader that announces an epoch that is old by then only delays batches it could not have harmed.
 //!
 //! # Why nobody waits for ever
 //! A handle is idle between operations by its own last store: it need not be used, polled or told anything
-//! (`quiescent()` has nothing to do). Readers wait for nobody. A writer waits for readers only while it holds no bucket lock and
-//! is itself idle, so two waiting writers are no obstacle to each other. What is kept for a handle is behind a lock that
-//! anybody may take, so that slots kept by an idle (or dropped) handle are found by whoever runs out of them.
+//! (`quiescent()` has nothing to do). Readers wait for nobody. An insert takes its slot before anything else:
+//! if it must wait for one, it is idle and holds no lock, no slot and no place in the count. There are more
+//! slots than connections can be counted, so one is always free, or waiting, or on its way between an
+//! operation of another thread and either: that operation ends without waiting for a slot. What is kept for a
+//! handle is behind a lock that anybody may take, so that slots kept for an idle (or dropped) handle are
+//! found by whoever runs out of them.
 //!
-//! What a reader pays: one load of a word that changes once per batch, two stores to its own cache line, and the light
-//! half of the barrier.
+//! What a reader pays: one load of a word that changes once per batch, two stores to its own cache line, and
+//! the light half of the barrier.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Debug};
@@ -39,7 +43,8 @@ use super::fault::{self, Fault};
 /// `active` of a handle that is between operations. Epochs start at 1.
 const IDLE: u64 = 0;
 
-/// Set in a token that is an overflow line; slots are below 2^30 (see [`crate::entry::MAX_SLOTS`]) and lines below 2^31.
+/// Set in a token that is an overflow line; slots are below 2^30 (see [`crate::entry::MAX_SLOTS`]) and lines
+/// below 2^31.
 const LINE: u32 = 1 << 31;
 
 /// Something unlinked.
@@ -133,10 +138,11 @@ impl Domain {
             IDLE,
             "operations do not nest"
         );
-        // Acquire: pairs with the AcqRel in seal(); what was unlinked before that epoch began cannot be found.
+        // Acquire: pairs with the AcqRel in seal(); what was unlinked before that epoch began cannot be
+        // found.
         let epoch = self.epoch.load(Ordering::Acquire);
-        // Release: pairs with the Acquire in horizon(); whoever sees this epoch also sees the handle's earlier operation
-        // as over.
+        // Release: pairs with the Acquire in horizon(); whoever sees this epoch also sees the handle's
+        // earlier operation as over.
         record.active.store(epoch, Ordering::Release);
         if !fault::planted(Fault::NoReaderBarrier) {
             self.barrier.light();
@@ -144,8 +150,8 @@ impl Domain {
         Inside(&record.active)
     }
 
-    /// Notes that something was unlinked. Returns a horizon where this was the last of a batch: the caller then
-    /// calls [`Keep::release`]. The caller is not inside an operation.
+    /// Notes that something was unlinked. Returns a horizon where this was the last of a batch: the caller
+    /// then calls [`Keep::release`]. The caller is not inside an operation.
     #[must_use]
     pub(super) fn retire(&self, keep: &mut Keep, what: Retired) -> Option<Horizon> {
         keep.waiting.push_back(what.token());
@@ -162,27 +168,28 @@ impl Domain {
         if keep.open == 0 {
             return;
         }
-        // AcqRel: pairs with the Acquire in enter() and horizon() and with itself; publishes the unlinks of this batch
-        // to everyone who sees a later epoch.
+        // AcqRel: pairs with the Acquire in enter() and horizon() and with itself; publishes the unlinks of
+        // this batch to everyone who sees a later epoch.
         let seal = self.epoch.fetch_add(1, Ordering::AcqRel);
         let length = std::mem::take(&mut keep.open);
         keep.batches.push_back(Batch { seal, length });
     }
 
-    /// How far reclamation may go now. Costs a heavy barrier and a look at each record; never waits for a reader.
+    /// How far reclamation may go now. Costs a heavy barrier and a look at each record; never waits for a
+    /// reader.
     pub(super) fn horizon(&self) -> Horizon {
         if fault::planted(Fault::NoGracePeriod) {
             return Horizon(u64::MAX);
         }
-        // Acquire: pairs with the AcqRel in seal(); batches sealed before this epoch, by whomever, were unlinked before
-        // the barrier below. Later ones are not covered by it.
+        // Acquire: pairs with the AcqRel in seal(); batches sealed before this epoch, by whomever, were
+        // unlinked before the barrier below. Later ones are not covered by it.
         let sealed = self.epoch.load(Ordering::Acquire);
         self.barrier.heavy();
         let registry = self.registry.lock();
         let oldest = registry
             .iter()
-            // Acquire: pairs with the Releases in enter() and in Inside's drop; the reads of operations that are over
-            // come before the reuse.
+            // Acquire: pairs with the Releases in enter() and in Inside's drop; the reads of operations that
+            // are over come before the reuse.
             .map(|registration| registration.record.active.load(Ordering::Acquire))
             .filter(|&epoch| epoch != IDLE)
             .min();
@@ -208,7 +215,8 @@ impl Domain {
         record
     }
 
-    /// Leaves a dropped handle's record, and what waits in it, to the next handle or to whoever runs out of slots.
+    /// Leaves a dropped handle's record, and what waits in it, to the next handle or to whoever runs out of
+    /// slots.
     pub(super) fn leave(&self, record: &Arc<Record>) {
         let mut registry = self.registry.lock();
         let mut mine = registry.iter_mut().filter(|r| Arc::ptr_eq(&r.record, record));
@@ -248,8 +256,8 @@ impl Drop for Inside<'_> {
         } else {
             Ordering::Release
         };
-        // Release: pairs with the Acquire in horizon(); all reads of this operation come before any reuse of what
-        // they saw.
+        // Release: pairs with the Acquire in horizon(); all reads of this operation come before any reuse of
+        // what they saw.
         self.0.store(IDLE, leaving);
     }
 }
@@ -285,7 +293,8 @@ mod tests {
         (domain, writer, reader)
     }
 
-    /// R4: an operation that was under way when a slot was retired holds it back; later operations and idle handles do not.
+    /// R4: an operation that was under way when a slot was retired holds it back; later operations and idle
+    /// handles do not.
     #[test]
     fn r4_only_an_operation_that_may_have_seen_it_holds_a_slot_back() {
         let (domain, writer, reader) = domain(1);

@@ -14,11 +14,11 @@ use crate::tuple::{Direction, Tuple};
 
 use super::fault::{self, Fault};
 use super::grace::{Record, Retired};
-use super::index::Address;
-use super::room::Room;
+use super::index::{Address, First};
 use super::{Rcu, buckets_of, link_to, note_buckets, note_positions, slot_of};
 
-/// Slots ahead of a sweep whose lines are fetched: as many as there are line fill buffers in a core of this decade.
+/// Slots ahead of a sweep whose lines are fetched: as many as there are line fill buffers in a core of this
+/// decade.
 const SWEEP_AHEAD: u32 = 12;
 
 /// One thread's access to an [`Rcu`] table.
@@ -33,17 +33,31 @@ pub struct RcuHandle<'t, H: TupleHasher> {
     pub(super) random: u64,
 }
 
-/// Where both tuples of a connection belong.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Addresses {
-    pub original: Address,
-    pub reply: Address,
+/// A connection on its way into the table.
+#[derive(Debug)]
+pub(super) struct Newcomer<'p> {
+    pub packet: &'p PacketMeta,
+    reply: &'p Tuple,
+    /// Where its tuples belong, the original first.
+    pub at: [Address; 2],
+    /// Its slot, filled and not linked.
+    slot: u32,
+    /// Whether it is counted already.
+    reserved: bool,
+}
+
+impl Newcomer<'_> {
+    fn tuples(&self) -> [&Tuple; 2] {
+        [&self.packet.tuple, self.reply]
+    }
 }
 
 /// What became of an attempt to link a filled entry.
 enum Linked {
     Done,
     Duplicate,
+    /// No duplicate, but no place either.
+    NoRoom,
     /// The connection in this slot has one of the tuples, but expired.
     Expired(u32),
 }
@@ -62,42 +76,43 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
     /// At most [`MAX_BATCH`] lookups: all home lines are fetched, then all entries, then all are read.
     fn lookup_chunk(&mut self, packets: &[PacketMeta], found: &mut [Option<Found>]) {
         let table = self.table;
-        let mut addresses = [Address { bucket: 0, tag: 0 }; MAX_BATCH];
-        for (address, packet) in addresses.iter_mut().zip(packets) {
-            *address = table.index.address(table.hasher.hash(&packet.tuple));
-            prefetch_read(table.index.home(address.bucket));
+        let mut hashes = [0; MAX_BATCH];
+        for (hash, packet) in hashes.iter_mut().zip(packets) {
+            *hash = table.hasher.hash(&packet.tuple);
+            prefetch_read(table.index.home(table.index.address(*hash).bucket));
         }
+        let hashes = &hashes[..packets.len()];
         let _inside = table.domain.enter(&self.record);
-        for (address, _) in addresses.iter().zip(packets) {
-            let line = table.index.home(address.bucket);
-            let matches = line.tags().matching(address.tag);
-            if matches != 0 {
-                table.prefetch_entry(line.link(matches.trailing_zeros()));
+        let mut firsts = [First::NOTHING; MAX_BATCH];
+        for (first, &hash) in firsts.iter_mut().zip(hashes) {
+            *first = table.index.first(table.index.address(hash));
+            if let Some(link) = first.link() {
+                table.prefetch_entry(link);
             }
         }
-        for ((packet, found), address) in packets.iter().zip(found).zip(addresses) {
-            let link = table.find(&packet.tuple, address, &mut self.counters);
+        for (((packet, found), &hash), first) in packets.iter().zip(found).zip(hashes).zip(&firsts) {
+            let link = match first.link() {
+                Some(link) if table.leads_to(link, &packet.tuple) => Some(link),
+                None if *first == First::NOTHING => None,
+                _ => table.find(&packet.tuple, table.index.address(hash), &mut self.counters),
+            };
             *found = link.and_then(|link| table.hit(packet, link, &mut self.counters));
         }
     }
 
-    /// A free slot; see R5. The caller has reserved a connection, holds no lock and is not inside an operation.
+    /// A free slot; see R5. The caller holds no other slot and no lock, and is not inside an operation.
     fn take_slot(&mut self) -> u32 {
         let slab = &self.table.slab;
-        if let Some(slot) = slab.allocate(&mut self.record.keep.lock().cache) {
-            return slot;
-        }
         loop {
-            self.reclaim_everywhere();
             if let Some(slot) = slab.allocate(&mut self.record.keep.lock().cache) {
                 return slot;
             }
-            // A reader that may hold one back runs, or waits for this processor.
-            thread::yield_now();
+            self.reclaim_everywhere();
         }
     }
 
-    /// Seals what all handles keep, frees what no reader can see any more, and puts it where all handles find it.
+    /// Seals what all handles keep, frees what no reader can see any more, and puts it where all handles find
+    /// it.
     #[cold]
     fn reclaim_everywhere(&mut self) {
         let table = self.table;
@@ -111,22 +126,27 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
             keep.release(horizon, |cache, what| table.free(cache, what));
             table.slab.return_cache(&mut keep.cache);
         }
+        // Where that freed nothing, a reader or another insert is on its way, or waits for this processor.
+        thread::yield_now();
     }
 
-    /// Retires what was unlinked. The caller holds no lock and is not inside an operation; the connection is still
-    /// counted, so that slots on their way here are missed by nobody who waits for one.
+    /// Retires what was unlinked. The caller holds no lock and is not inside an operation.
     pub(super) fn retire(&mut self, unlinked: [Option<Retired>; 3]) {
         let table = self.table;
         let mut keep = self.record.keep.lock();
         for what in unlinked.into_iter().flatten() {
+            if let (Retired::Line(line), true) = (what, fault::planted(Fault::LineWithoutGracePeriod)) {
+                table.index.give_line(line);
+                continue;
+            }
             if let Some(horizon) = table.domain.retire(&mut keep, what) {
                 keep.release(horizon, |cache, what| table.free(cache, what));
             }
         }
     }
 
-    /// Unlinks and retires the connection in `slot` if it is live and `condition` holds of it; says what `condition`
-    /// said. The connection stays counted: its place goes to the caller.
+    /// Unlinks and retires the connection in `slot` if it is live and `condition` holds of it; says what
+    /// `condition` said. The connection stays counted: its place goes to the caller.
     pub(super) fn unlink_if<T>(
         &mut self,
         slot: u32,
@@ -135,8 +155,8 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         let table = self.table;
         let entry = table.slab.entry(slot);
         let (answer, unlinked) = {
-            // Inside: the slot is not filled a second time while this looks at it, so that what is seen before and
-            // under the locks is one connection's.
+            // Inside: the slot is not filled a second time while this looks at it, so that what is seen
+            // before and under the locks is one connection's.
             let _inside = table.domain.enter(&self.record);
             if !entry.is_live() {
                 return None;
@@ -160,12 +180,14 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
         expired.is_some()
     }
 
-    /// Links a filled entry under both its tuples, unless one of them is there already.
-    fn link(&mut self, slot: u32, packet: &PacketMeta, reply: &Tuple, at: Addresses) -> Linked {
+    /// Links the entry of `newcomer` under both tuples, unless one of them is there already or the table is
+    /// full.
+    fn link(&mut self, newcomer: &Newcomer<'_>) -> Linked {
+        let Newcomer { packet, at, slot, .. } = *newcomer;
         let table = self.table;
         let entry = table.slab.entry(slot);
-        let _locked = table.lock([at.original.bucket, at.reply.bucket]);
-        for (tuple, address) in [(&packet.tuple, at.original), (reply, at.reply)] {
+        let _locked = table.lock(at.map(|address| address.bucket));
+        for (tuple, address) in newcomer.tuples().into_iter().zip(at) {
             if let Some(link) = table.find(tuple, address, &mut self.counters) {
                 let there = slot_of(link);
                 return if table.slab.entry(there).is_expired(packet.now) {
@@ -175,48 +197,47 @@ impl<'t, H: TupleHasher> RcuHandle<'t, H> {
                 };
             }
         }
+        // Only now, and under the locks: a newcomer that is a duplicate must not, even for a moment, take the
+        // last place from one that is not.
+        if !newcomer.reserved && !table.slab.reserve() {
+            return Linked::NoRoom;
+        }
         let links = [Direction::Original, Direction::Reply].map(|direction| link_to(slot, direction));
         let positions = [
-            table.index.publish(at.original, links[0], &mut self.counters),
-            table.index.publish(at.reply, links[1], &mut self.counters),
+            table.index.publish(at[0], links[0], &mut self.counters),
+            table.index.publish(at[1], links[1], &mut self.counters),
         ];
         if fault::planted(Fault::FillAfterPublish) {
             // SAFETY: none: this is the fault.
-            unsafe { entry.fill(packet, reply) };
+            unsafe { entry.fill(packet, newcomer.reply) };
         }
         note_positions(entry, positions);
         entry.set_live();
         Linked::Done
     }
 
-    /// The rest of an insert, once a connection is reserved for it.
-    fn insert_reserved(&mut self, packet: &PacketMeta, reply: &Tuple, at: Addresses) -> Insert {
-        let table = self.table;
-        let slot = self.take_slot();
-        let entry = table.slab.entry(slot);
-        if !fault::planted(Fault::FillAfterPublish) {
-            // SAFETY: the slot is this handle's until it is linked, and it came through a grace period: nobody still
-            // reads the tuples of its earlier connection.
-            unsafe { entry.fill(packet, reply) };
-        }
-        note_buckets(entry, [at.original.bucket, at.reply.bucket]);
+    /// Links `newcomer`, giving back expired connections in its way and making room where there is none.
+    ///
+    /// It holds a slot all the time, so nothing in here may wait for one.
+    fn settle(&mut self, newcomer: &mut Newcomer<'_>, evictions: &mut impl EvictionSink) -> Insert {
         loop {
-            match self.link(slot, packet, reply, at) {
-                Linked::Done => {
-                    self.counters.count(|c| c.insert += 1);
-                    return Insert::Inserted;
-                }
-                Linked::Duplicate => {
-                    // Never linked, so free at once.
-                    table.slab.free(slot, &mut self.record.keep.lock().cache);
-                    table.slab.unreserve();
-                    self.counters.count(|c| c.insert_failed += 1);
-                    return Insert::Duplicate;
-                }
+            match self.link(newcomer) {
+                Linked::Done => return Insert::Inserted,
+                Linked::Duplicate => return Insert::Duplicate,
                 Linked::Expired(there) => {
-                    if self.unlink_expired(there, packet.now) {
-                        table.slab.unreserve();
+                    if self.unlink_expired(there, newcomer.packet.now) {
+                        // Its place goes to the newcomer, or back where the newcomer has one from before.
+                        if newcomer.reserved {
+                            self.table.slab.unreserve();
+                        }
+                        newcomer.reserved = true;
                     }
+                }
+                Linked::NoRoom => {
+                    if !self.make_room(newcomer, evictions) {
+                        return Insert::Full;
+                    }
+                    newcomer.reserved = true;
                 }
             }
         }
@@ -227,12 +248,23 @@ impl<H: TupleHasher> Rcu<H> {
     /// The link of `tuple`. The caller is inside an operation or holds the bucket's lock.
     #[inline]
     pub(super) fn find(&self, tuple: &Tuple, address: Address, counters: &mut Counters) -> Option<u32> {
-        self.index.find(address, counters, |link| {
-            let (entry, direction) = self.follow(link);
-            // SAFETY: the link was published, and the caller is inside an operation or holds the bucket's lock: either
-            // keeps the slot from being filled again.
-            unsafe { entry.tuple(direction) == tuple }
-        })
+        self.index
+            .find(address, counters, |link| self.leads_to(link, tuple))
+    }
+
+    /// Whether `link`, which the caller read inside this operation or under the bucket's lock, leads to
+    /// `tuple`.
+    ///
+    /// Compares all words before it decides: with the tag equal, the tuple nearly always is, and one branch
+    /// is enough.
+    #[inline]
+    fn leads_to(&self, link: u32, tuple: &Tuple) -> bool {
+        let (entry, direction) = self.follow(link);
+        // SAFETY: the link was published, and the caller is inside an operation or holds the bucket's lock:
+        // either keeps the slot from being filled again.
+        let there = unsafe { entry.tuple(direction) }.words();
+        let differing = there.into_iter().zip(tuple.words()).map(|(a, b)| a ^ b);
+        differing.fold(0, |all, word| all | word) == 0
     }
 
     /// What a link that was found means for `packet`: touches the connection, unless it has expired.
@@ -250,8 +282,8 @@ impl<H: TupleHasher> Rcu<H> {
         })
     }
 
-    /// Asks for the lines of an entry that a lookup of `link` will touch: the first for the touch, and for a reply
-    /// the second too, where its tuple is.
+    /// Asks for the lines of an entry that a lookup of `link` will touch: the first for the touch, and for a
+    /// reply the second too, where its tuple is.
     #[inline]
     fn prefetch_entry(&self, link: u32) {
         let (entry, direction) = self.follow(link);
@@ -300,26 +332,39 @@ impl<H: TupleHasher> FlowHandle for RcuHandle<'_, H> {
         evictions: &mut impl EvictionSink,
     ) -> Insert {
         let table = self.table;
-        let at = Addresses {
-            original: table.index.address(hash),
-            reply: table.index.address(table.hasher.hash(reply)),
+        let at = [hash, table.hasher.hash(reply)].map(|hash| table.index.address(hash));
+        for address in at {
+            prefetch_read(table.index.home(address.bucket));
+        }
+        let slot = self.take_slot();
+        let entry = table.slab.entry(slot);
+        if !fault::planted(Fault::FillAfterPublish) {
+            // SAFETY: the slot is this handle's until it is linked, and it came through a grace period:
+            // nobody still reads the tuples of its earlier connection.
+            unsafe { entry.fill(packet, reply) };
+        }
+        note_buckets(entry, at.map(|address| address.bucket));
+        let mut newcomer = Newcomer {
+            packet,
+            reply,
+            at,
+            slot,
+            reserved: false,
         };
-        prefetch_read(table.index.home(at.original.bucket));
-        prefetch_read(table.index.home(at.reply.bucket));
-        if !table.slab.reserve() {
-            match self.make_room(packet, reply, at, evictions) {
-                Room::Reserved => {}
-                Room::Duplicate => {
-                    self.counters.count(|c| c.insert_failed += 1);
-                    return Insert::Duplicate;
-                }
-                Room::None => {
-                    self.counters.count(|c| c.drop += 1);
-                    return Insert::Full;
-                }
+        let outcome = self.settle(&mut newcomer, evictions);
+        if outcome != Insert::Inserted {
+            // Never linked, so free at once.
+            table.slab.free(slot, &mut self.record.keep.lock().cache);
+            if newcomer.reserved {
+                table.slab.unreserve();
             }
         }
-        self.insert_reserved(packet, reply, at)
+        self.counters.count(|c| match outcome {
+            Insert::Inserted => c.insert += 1,
+            Insert::Duplicate => c.insert_failed += 1,
+            Insert::Full => c.drop += 1,
+        });
+        outcome
     }
 
     fn remove(&mut self, tuple: &Tuple, hash: u64, now: VirtualTime) -> Option<ConnectionId> {
@@ -334,8 +379,9 @@ impl<H: TupleHasher> FlowHandle for RcuHandle<'_, H> {
                     return None;
                 }
                 let _locked = table.lock(buckets_of(entry));
-                // Not live: another thread removed it meanwhile, and the tuple may have come back in another slot.
-                // Live: it is the connection that was found, since slots are not filled again while this is inside.
+                // Not live: another thread removed it meanwhile, and the tuple may have come back in another
+                // slot. Live: it is the connection that was found, since slots are not filled again while
+                // this is inside.
                 entry.is_live().then(|| (entry.id(), table.unlink(slot)))
             };
             let Some((id, unlinked)) = removed else {

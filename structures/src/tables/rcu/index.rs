@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! lines 0 .. buckets      home lines, one array
-//! lines buckets ..        overflow lines, in segments of 64, 128, 256, ... made when first needed, never freed
+//! lines buckets ..        overflow lines, in segments of 64, 128, 256, ..., made at need, never freed
 //! ```
-//! A chain grows at its end and loses any overflow line that has become empty; links never move from place to place.
-//! So a reader that walks a chain meets every link that stays in it: a line taken out keeps its own `next` until no
-//! reader can be in it, and only then is it used again.
+//! A chain grows at its end and loses any overflow line that has become empty; links never move from place to
+//! place. So a reader that walks a chain meets every link that stays in it: a line taken out keeps its own
+//! `next` until no reader can be in it, and only then is it used again.
 
 use crate::counters::Counters;
 use crate::sync::{Mutex, OnceLock};
 
+use super::fault::{self, Fault};
 use super::line::{Line, NO_LINE, tag_of};
 
 /// Lines in the first overflow segment; each further one has twice the lines of the one before.
@@ -42,6 +43,22 @@ pub(super) struct Address {
     pub tag: u8,
 }
 
+/// What a look at a home line says of an address: a link that has the tag (perhaps others have it too),
+/// nothing, or that only an overflow line can have it. Links are below 2^31, so one word tells these apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct First(u32);
+
+impl First {
+    pub(super) const NOTHING: Self = Self(u32::MAX);
+    const ELSEWHERE: Self = Self(u32::MAX - 1);
+
+    /// The link.
+    #[inline]
+    pub(super) fn link(self) -> Option<u32> {
+        (self.0 < Self::ELSEWHERE.0).then_some(self.0)
+    }
+}
+
 /// Where a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
@@ -60,7 +77,8 @@ impl Index {
         }
     }
 
-    /// Bucket from the top of the hash (multiply-shift: any number of buckets will do), tag from its low byte.
+    /// Bucket from the top of the hash (multiply-shift: any number of buckets will do), tag from its low
+    /// byte.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
@@ -80,7 +98,23 @@ impl Index {
         &self.home[bucket as usize]
     }
 
-    /// The first link at `address` that `is_it`. The caller holds the bucket's lock or is inside an operation.
+    /// What the home line says. The caller is inside an operation.
+    #[inline]
+    pub(super) fn first(&self, address: Address) -> First {
+        let line = self.home(address.bucket);
+        let tags = line.tags();
+        let matches = tags.matching(address.tag);
+        if matches != 0 {
+            First(line.link(matches.trailing_zeros()))
+        } else if tags.next() == NO_LINE {
+            First::NOTHING
+        } else {
+            First::ELSEWHERE
+        }
+    }
+
+    /// The first link at `address` that `is_it`. The caller holds the bucket's lock or is inside an
+    /// operation.
     #[inline]
     pub(super) fn find(
         &self,
@@ -108,7 +142,8 @@ impl Index {
         }
     }
 
-    /// Shows up to `limit` links of a bucket, whatever their tags, to `see`. The caller is inside an operation.
+    /// Shows up to `limit` links of a bucket, whatever their tags, to `see`. The caller is inside an
+    /// operation.
     pub(super) fn each_link(&self, bucket: u32, limit: usize, mut see: impl FnMut(u32)) {
         let mut line = self.home(bucket);
         let mut left = limit;
@@ -156,8 +191,8 @@ impl Index {
 
     /// Takes the link at `position` out of `bucket`'s chain. The caller holds the bucket's lock.
     ///
-    /// Returns the overflow line that this emptied and unlinked, if it did. Once no reader can be in it, it belongs in
-    /// [`Index::give_line`].
+    /// Returns the overflow line that this emptied and unlinked, if it did. Once no reader can be in it, it
+    /// belongs in [`Index::give_line`].
     #[must_use]
     pub(super) fn unpublish(&self, bucket: u32, position: Position) -> Option<u32> {
         let line = self.line(position.line);
@@ -170,6 +205,9 @@ impl Index {
             before = self.line(before.tags().next());
         }
         before.set_next(line.tags().next());
+        if fault::planted(Fault::LineForgetsNext) {
+            line.set_next(NO_LINE);
+        }
         Some(position.line)
     }
 
@@ -256,7 +294,8 @@ mod tests {
         }
     }
 
-    /// R3: a full bucket overflows, every link stays findable, and emptied lines are taken out, first, middle or last.
+    /// R3: a full bucket overflows, every link stays findable, and emptied lines are taken out, first, middle
+    /// or last.
     #[test]
     fn r3_chains_grow_and_shrink_and_lose_nothing() {
         let index = Index::new(1);

@@ -1,11 +1,13 @@
-//! `rcu`: readers that take no lock and make no atomic read-modify-write; writers on striped locks; deferred reclamation.
+//! `rcu`: readers that take no lock and make no atomic read-modify-write; writers on striped locks; deferred
+//! reclamation.
 //!
 //! # Source, and what differs
-//! The discipline is that of `nf_conntrack` since 2008 (RCU lookups, hashed bucket locks taken in order, both tuples
-//! or neither). What differs: buckets are cache lines of tags and links, not chains of entries, as in bucketised
-//! tables from Cuckoo++ to F14; slots come back after a real grace period, so a reader neither takes a reference nor checks its
-//! find again, as the kernel's must since 2009 (`SLAB_TYPESAFE_BY_RCU`); and eviction has regard to age.
-//! Reclamation is by epochs as in Fraser's thesis, with the asymmetric barrier of liburcu's `memb` flavour.
+//! The discipline is that of `nf_conntrack` since 2008 (RCU lookups, hashed bucket locks taken in order, both
+//! tuples or neither). What differs: buckets are cache lines of tags and links, not chains of entries, as in
+//! bucketised tables from Cuckoo++ to F14; slots come back after a real grace period, so a reader neither
+//! takes a reference nor checks its find again, as the kernel's must since 2009 (`SLAB_TYPESAFE_BY_RCU`); and
+//! eviction has regard to age. Reclamation is by epochs as in Fraser's thesis, with the asymmetric barrier of
+//! liburcu's `memb` flavour.
 //!
 //! # Layout
 //! ```text
@@ -18,9 +20,10 @@
 //! stripes     | lock | lock | ...              bucket & mask; one line each
 //! records     | active epoch | kept slots |    one per handle; see `grace`
 //! ```
-//! Bytes per connection at `max_connections`: 128 for the entry + 2 x 64 / `tuples_per_line` for the index, 146 in all
-//! by default (7 tuples per line); beside that up to 8192 slots of slack (at most a thirty-second of the table, 128 slots at least), the stripes
-//! and the overflow lines, which 0.7 % of tuples need by default.
+//! Bytes per connection at `max_connections`: 128 for the entry + 2 x 64 / `tuples_per_line` for the index,
+//! 146 in all by default (7 tuples per line); beside that up to 8192 slots of slack (at most a thirty-second
+//! of the table, 128 slots at least), the stripes and the overflow lines, which 0.7 % of tuples need by
+//! default.
 //!
 //! # Progress and cost
 //! | operation | progress | lines touched (home line not overfull) |
@@ -28,41 +31,47 @@
 //! | lookup, hit, original | wait-free | home line, first line of the entry |
 //! | lookup, hit, reply | wait-free | home line, both lines of the entry |
 //! | lookup, miss | wait-free | home line; in 2.7 % of misses an entry too, whose tag is the same by chance |
-//! | batch lookup | wait-free | the same, fetched ahead for the whole batch; one entering and leaving for all |
+//! | batch lookup | wait-free | the same, fetched ahead for the whole batch, which is one operation |
 //! | insert | blocking | two home lines, both lines of the entry, two stripes |
 //! | remove | blocking | the same |
 //! | evict | blocking, bounded work | those, and one line for each candidate |
 //! | expire, dump | blocking / wait-free per slot | one entry line per slot |
 //!
-//! All are O(1) expected, in the length of one chain at worst. Readers write the entry they hit (`touch`: plain
-//! stores, and one read-modify-write when a packet adds a status bit) and their handle's own record, nothing else.
+//! All are O(1) expected, in the length of one chain at worst. Readers write the entry they hit (`touch`:
+//! plain stores, and one read-modify-write when a packet adds a status bit) and their handle's own record,
+//! nothing else.
 //!
 //! # Guarantees
-//! * **R1** A lookup answers with a connection that had the packet's tuple at some moment during the lookup; it never sees
-//!   parts of two connections. Tests: `r1_*`; models `publication_*`.
-//! * **R2** Both tuples of a connection become findable with the entry complete. A reader may find the one before the other, as long
-//!   as the insert runs; after it returned, every lookup that begins finds both. Tests: `r2_*`; models `publication_*`.
-//! * **R3** A connection that stays is found by every lookup, whatever comes and goes in its bucket: links do not move, and an
-//!   unlinked overflow line still leads on. Tests: `r3_*`; model `a_chain_that_shrinks_loses_nothing`.
-//! * **R4** A slot is not written while a reader that may have found it is inside an operation. Tests: `r4_*`; models
-//!   `reclamation_*`.
-//! * **R5** No insert fails or waits for ever for want of a slot below `max_connections`: a handle that is idle holds
-//!   nothing back, and neither does one that was dropped. Argument in `grace`. Tests: `r5_*`.
-//! * **R6** No caller's code (eviction sink, dump sink) runs under a lock or inside an operation. Tests: `r6_*`.
+//! * **R1** A lookup answers with a connection that had the packet's tuple at some moment during the lookup;
+//!   it never sees parts of two connections. Tests: `r1_*`; models `publication_*`.
+//! * **R2** Both tuples of a connection become findable with the entry complete. A reader may find the one
+//!   before the other, as long as the insert runs; after it returned, every lookup that begins finds both.
+//!   Tests: `r2_*`; models `publication_*`.
+//! * **R3** A connection that stays is found by every lookup, whatever comes and goes in its bucket: links do
+//!   not move, and an unlinked overflow line still leads on. Tests: `r3_*`; model
+//!   `a_chain_that_shrinks_loses_nothing`.
+//! * **R4** A slot is not written while a reader that may have found it is inside an operation. Tests:
+//!   `r4_*`; models `reclamation_*`.
+//! * **R5** No insert fails or waits for ever for want of a slot below `max_connections`: a handle that is
+//!   idle holds nothing back, and neither does one that was dropped. Argument in `grace`. Tests: `r5_*`.
+//! * **R6** No caller's code (eviction sink, dump sink) runs under a lock or inside an operation. Tests:
+//!   `r6_*`.
 //! * **R7** Tag comparison gives the same places with and without vector instructions. Tests: `r7_*`.
-//! * **R8** Eviction takes, of at least 24 connections it looks at (all, in small tables), an expired one if it meets one, else the
-//!   one without ASSURED that was quiet longest. Tests: `r8_*`.
+//! * **R8** Eviction takes, of the some 30 connections it looks at (see `room`), an expired one if it meets
+//!   one, else the one without ASSURED that was quiet longest; where none of them will do, it takes what it
+//!   finds first among 256 more, which are all there are in tables of up to 128. Tests: `r8_*`.
 //!
 //! # Known limits
-//! * The number of buckets is fixed when the table is built; a table filled past its `tuples_per_line` overflows into more lines,
-//!   gently, but does not grow.
-//! * An expired connection stays in its slot until an insert meets it or `expire` comes by; readers do not remove it, since they would
-//!   have to lock.
-//! * A reader that is descheduled inside an operation holds back everything retired since. Removals go on; inserts
-//!   wait once the slack is used up.
-//! * Under concurrent inserts of the same tuples into a full table, one that ends as a duplicate may have evicted for nothing (and
-//!   reported it).
-//! * Each batch of removals costs one `membarrier`, microseconds that also interrupt the process's other threads.
+//! * The number of buckets is fixed when the table is built; a table filled past its `tuples_per_line`
+//!   overflows into more lines, gently, but does not grow.
+//! * An expired connection stays in its slot until an insert meets it or `expire` comes by; readers do not
+//!   remove it, since they would have to lock.
+//! * A reader that is descheduled inside an operation holds back everything retired since. Removals go on;
+//!   inserts wait once the slack is used up.
+//! * Under concurrent inserts of the same tuples into a full table, one that ends as a duplicate may have
+//!   evicted for nothing (and reported it).
+//! * Each batch of removals costs one `membarrier`, microseconds that also interrupt the process's other
+//!   threads.
 
 mod barrier;
 pub mod fault;
@@ -84,25 +93,29 @@ pub use handle::RcuHandle;
 use grace::{Domain, Retired};
 use index::{Index, Position};
 
-/// Default tuples per home line when the table is full: 7 of 12 places. At 7, 2.7 % of the buckets overflow with 0.7 % of all tuples
-/// (Poisson); at 6, 0.9 % do with 0.2 %, for 3 bytes per connection more; at 8, 6.4 % do with 1.9 %.
+/// Default tuples per home line when the table is full: 7 of 12 places. At 7, 2.7 % of the buckets overflow
+/// with 0.7 % of all tuples (Poisson); at 6, 0.9 % do with 0.2 %, for 3 bytes per connection more; at 8, 6.4
+/// % do with 1.6 %.
 const TUPLES_PER_LINE: u32 = 7;
 
-/// Most tuples per line that can be asked for: a chain of several lines per bucket, for those who want to see it degrade.
+/// Most tuples per line that can be asked for: a chain of several lines per bucket, for those who want to see
+/// it degrade.
 const MAX_TUPLES_PER_LINE: u32 = 1024;
 
-/// Most stripes. Two of 8 busy writers, who hold two each, meet in one of 256 about once in three operations' overlap; a lock per
-/// bucket would take a line per bucket. The kernel has 1024, sixteen to a line.
+/// Most stripes. If 7 other writers held two of 256 each all the time, a writer that wants two would wait in
+/// one of nine operations; a line each, they take 16 KiB, a third of a first-level cache. The kernel has
+/// 1024, sixteen to a line.
 const MAX_STRIPES: u32 = if cfg!(loom) { 2 } else { 256 };
 
-/// Slots beyond `max_connections`, for those that wait and those that handles keep: this share of the table ...
+/// Slots beyond `max_connections`, for those that wait and those that handles keep: a thirty-second more ...
 const SLACK_SHARE: usize = 32;
-/// ... but at least this many: two batches of a handle's cache and two of waiting slots ...
+/// ... but at least this many: what the caches of two handles hold (64 slots each, see [`crate::entry`]) ...
 const MIN_SLACK: usize = if cfg!(loom) { 1 } else { 128 };
-/// ... and at most this many: 16 handles with that much each, at the largest batch.
+/// ... and at most this many: two of the largest batches for each of 16 handles.
 const MAX_SLACK: usize = 8192;
 
-/// Most retirements in a batch: one `membarrier` of some microseconds spread over this many costs each some ten nanoseconds.
+/// Most retirements in a batch: one `membarrier` of some microseconds spread over this many costs each some
+/// ten nanoseconds.
 const MAX_BATCH_RETIRED: usize = if cfg!(loom) { 1 } else { 256 };
 /// A batch is this part of the slack, so that several handles can have one open without starving the rest.
 const BATCHES_IN_SLACK: usize = 8;
@@ -233,7 +246,8 @@ impl<H: TupleHasher> Rcu<H> {
         (self.slab.entry(slot_of(link)), direction_of(link))
     }
 
-    /// Takes the connection in `slot` out of the index. The caller holds both locks and saw it live under them.
+    /// Takes the connection in `slot` out of the index. The caller holds both locks and saw it live under
+    /// them.
     ///
     /// The slot itself, and lines that became empty, are the caller's to retire.
     fn unlink(&self, slot: u32) -> [Option<Retired>; 3] {
@@ -266,7 +280,8 @@ const fn direction_of(link: u32) -> Direction {
 
 /// The bucket of one of an entry's tuples.
 fn bucket_of(entry: &Entry, direction: Direction) -> u32 {
-    // Relaxed: written by the inserter before set_live() (Release), and read after is_live() (Acquire) or under the lock.
+    // Relaxed: written by the inserter before set_live() (Release), and read after is_live() (Acquire) or
+    // under the lock.
     entry.links[BUCKET[direction as usize]].load(Ordering::Relaxed)
 }
 
