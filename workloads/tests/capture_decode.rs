@@ -1,4 +1,5 @@
 //! Frames built by etherparse come back as the tuples and flags they were built from (D2).
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,5 @@
 //! Files built byte by byte: byte orders, resolutions, sections, compression, and where they break (K1).
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod capture_common;
 

@@ -75,7 +75,7 @@ pub fn pcap_record(order: Order, seconds: u32, fraction: u32, original: u32, dat
     [
         order.u32(seconds).as_slice(),
         &order.u32(fraction),
-        &order.u32(u32::try_from(data.len()).unwrap()),
+        &order.u32(u32::try_from(data.len()).expect("it is small")),
         &order.u32(original),
         data,
     ]
@@ -86,7 +86,7 @@ pub fn pcap_record(order: Order, seconds: u32, fraction: u32, original: u32, dat
 pub fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     body.resize(body.len().next_multiple_of(4), 0);
-    let length = order.u32(u32::try_from(body.len() + 12).unwrap());
+    let length = order.u32(u32::try_from(body.len() + 12).expect("it is small"));
     [order.u32(kind).as_slice(), &length, &body, &length].concat()
 }
 
@@ -108,7 +108,7 @@ pub fn option(order: Order, code: u16, value: &[u8]) -> Vec<u8> {
     padded.resize(value.len().next_multiple_of(4), 0);
     [
         order.u16(code).as_slice(),
-        &order.u16(u16::try_from(value.len()).unwrap()),
+        &order.u16(u16::try_from(value.len()).expect("it is small")),
         &padded,
     ]
     .concat()
@@ -130,12 +130,12 @@ pub fn interface(order: Order, link: u16, snap_length: u32, options: &[u8]) -> V
 pub fn enhanced_packet(order: Order, interface: u32, ticks: u64, original: u32, data: &[u8]) -> Vec<u8> {
     let mut padded = data.to_vec();
     padded.resize(data.len().next_multiple_of(4), 0);
-    let [high, low] = [ticks >> 32, ticks & 0xffff_ffff].map(|n| u32::try_from(n).unwrap());
+    let [high, low] = [ticks >> 32, ticks & 0xffff_ffff].map(|n| u32::try_from(n).expect("it is small"));
     let body = [
         order.u32(interface).as_slice(),
         &order.u32(high),
         &order.u32(low),
-        &order.u32(u32::try_from(data.len()).unwrap()),
+        &order.u32(u32::try_from(data.len()).expect("it is small")),
         &order.u32(original),
         &padded,
     ]

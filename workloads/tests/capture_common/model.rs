@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use structures::{Direction, Tuple};
-use workloads::{Expected, OpKind, Trace};
+use workloads::{Expected, Op, OpKind, Trace};
 
 #[derive(Default)]
 struct Model {
@@ -45,7 +45,7 @@ impl Model {
 }
 
 /// Checks every operation and the totals; returns the most connections present at once.
-pub fn check(trace: &Trace) -> usize {
+pub fn check(trace: &Trace) -> u64 {
     let mut model = Model::default();
     let mut totals = Expected::default();
     let (mut last_time, mut last_expire, mut peak) = (0, None::<u64>, 0);
@@ -54,64 +54,15 @@ pub fn check(trace: &Trace) -> usize {
         let now = op.time.0;
         assert!(now >= last_time, "op {n}: time goes back");
         last_time = now;
-        let context = || format!("op {n}: {op:?}");
         if op.kind == OpKind::Expire {
-            assert!(model.expire(trace, now) > 0, "{}: nothing to expire", context());
+            assert!(model.expire(trace, now) > 0, "op {n}: nothing to expire");
             assert!(
                 last_expire.is_none_or(|then| now >= then + 1000),
-                "{}: too often",
-                context()
+                "op {n}: too often"
             );
             last_expire = Some(now);
-            continue;
-        }
-        let connection = &trace.connections[op.connection as usize];
-        assert_ne!(connection.original, connection.reply, "{}", context());
-        let tuple = connection.tuple(op.direction);
-        let found = model.find(tuple, now);
-        let here = Some((op.connection, op.direction));
-        let expires = now + u64::from(op.timeout_ms);
-        match op.kind {
-            OpKind::Hit => {
-                assert_eq!(found, here, "{}", context());
-                model.expires.insert(op.connection, expires);
-                totals.hits += 1;
-            }
-            OpKind::Miss => {
-                assert_eq!(found, None, "{}", context());
-                totals.misses += 1;
-            }
-            OpKind::Open => {
-                assert_eq!(found, None, "{}", context());
-                assert_eq!(op.direction, Direction::Original, "{}", context());
-                for tuple in [connection.original, connection.reply] {
-                    assert_eq!(model.find(&tuple, now), None, "{}: {tuple} is taken", context());
-                    if let Some(&(stale, _)) = model.places.get(&tuple) {
-                        model.remove(trace, stale);
-                        model.expired += 1;
-                    }
-                }
-                model
-                    .places
-                    .insert(connection.original, (op.connection, Direction::Original));
-                model
-                    .places
-                    .insert(connection.reply, (op.connection, Direction::Reply));
-                assert_eq!(
-                    model.expires.insert(op.connection, expires),
-                    None,
-                    "{}",
-                    context()
-                );
-                totals.misses += 1;
-                totals.inserts += 1;
-            }
-            OpKind::Close => {
-                assert_eq!(found, here, "{}", context());
-                model.remove(trace, op.connection);
-                totals.removes += 1;
-            }
-            other => panic!("{other:?} in a tracked trace"),
+        } else {
+            model.apply(trace, op, &mut totals);
         }
         peak = peak.max(model.expires.len());
     }
@@ -124,9 +75,58 @@ pub fn check(trace: &Trace) -> usize {
         totals.removes + totals.expired + totals.final_len,
         "C6"
     );
-    assert!(
-        trace.max_connections >= 1024 && trace.max_connections * 4 >= peak * 5,
-        "room for a quarter more"
-    );
-    peak
+    let room = trace.max_connections * 4 >= peak * 5;
+    assert!(trace.max_connections >= 1024 && room, "room for a quarter more");
+    peak as u64
+}
+
+impl Model {
+    /// An operation on one connection.
+    fn apply(&mut self, trace: &Trace, op: &Op, totals: &mut Expected) {
+        let now = op.time.0;
+        let connection = &trace.connections[op.connection as usize];
+        assert_ne!(connection.original, connection.reply, "{op:?}");
+        let found = self.find(connection.tuple(op.direction), now);
+        let here = Some((op.connection, op.direction));
+        let expires = now + u64::from(op.timeout_ms);
+        match op.kind {
+            OpKind::Hit => {
+                assert_eq!(found, here, "{op:?}");
+                self.expires.insert(op.connection, expires);
+                totals.hits += 1;
+            }
+            OpKind::Miss => {
+                assert_eq!(found, None, "{op:?}");
+                totals.misses += 1;
+            }
+            OpKind::Open => {
+                assert_eq!((found, op.direction), (None, Direction::Original), "{op:?}");
+                self.open(trace, op, expires);
+                totals.misses += 1;
+                totals.inserts += 1;
+            }
+            OpKind::Close => {
+                assert_eq!(found, here, "{op:?}");
+                self.remove(trace, op.connection);
+                totals.removes += 1;
+            }
+            other => panic!("{other:?} in a tracked trace"),
+        }
+    }
+
+    fn open(&mut self, trace: &Trace, op: &Op, expires: u64) {
+        let connection = &trace.connections[op.connection as usize];
+        for tuple in [connection.original, connection.reply] {
+            assert_eq!(self.find(&tuple, op.time.0), None, "{op:?}: {tuple} is taken");
+            if let Some(&(stale, _)) = self.places.get(&tuple) {
+                self.remove(trace, stale);
+                self.expired += 1;
+            }
+        }
+        self.places
+            .insert(connection.original, (op.connection, Direction::Original));
+        self.places
+            .insert(connection.reply, (op.connection, Direction::Reply));
+        assert_eq!(self.expires.insert(op.connection, expires), None, "{op:?}");
+    }
 }
