@@ -10,11 +10,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod catalog;
+pub mod decode;
+pub mod flows;
 pub mod generate;
 pub mod oracle;
 pub mod packet;
+pub mod replay;
 pub mod trace;
+pub mod track;
 
 pub use packet::Packet;
 pub use trace::{Connection, Expected, Op, OpKind, Trace};
