@@ -37,6 +37,7 @@ pub use steady::steady;
 
 use self::endpoints::Plan;
 pub(crate) use self::random::{Permutation, Random, Zipf};
+pub(crate) use self::routes::{host_in, public_address};
 use crate::trace::{Answers, Connection, Expected, Op, OpKind, Trace};
 
 /// Most live connections a workload is made for: four times what an `nf_conntrack` on a big machine holds.
