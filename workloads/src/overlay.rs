@@ -30,18 +30,19 @@ use structures::tuple::protocol;
 use structures::{Direction, Family, Prefix, Tuple};
 use thiserror::Error;
 
-use crate::generate::timeout;
 use crate::generate::{Random, host_in, public_address};
 use crate::packet::{Packet, TcpFlags, Transport};
 use crate::trace::{Answers, Trace};
+use crate::track::tcp::TcpState;
 use crate::track::{TrackCounts, TrackOptions, Tracker};
 
 /// Most packets a flood may have: as many as the largest captures kept in memory.
 pub const MOST_SYNS: u64 = 1 << 25;
 /// Capacity of the table in per cent of the capture's own peak: it would hold the capture alone with room to spare.
 pub const CAPACITY_PERCENT: usize = 125;
-/// Where no rate is given: SYNs, in units of the capacity, that come while one of them would be kept.
-pub const FILLS: f64 = 4.0;
+/// [`FloodRate::Filling`]: SYNs, in units of the capacity, that come while one of them would be kept. The capture's own
+/// connections take most of the first; two leave no doubt.
+pub const FILLS: f64 = 2.0;
 /// A candidate tuple is redrawn this often in a row before the sources count as used up.
 const MOST_REDRAWS: u32 = 1000;
 /// Bytes of a SYN on the wire: Ethernet, IPv4 and TCP with the usual options (MSS, SACK, timestamps, window scale).
@@ -58,6 +59,8 @@ const NS_PER_SECOND: f64 = 1e9;
 pub enum FloodRate {
     /// SYNs per second of the capture's clock.
     PacketsPerSecond(f64),
+    /// As many as fill the table that [`flood_trace`] makes a trace for, [`FILLS`] times over.
+    Filling,
     /// SYNs as a share (above 0, below 1) of all packets while the flood lasts.
     ShareOfPackets(f64),
 }
@@ -66,6 +69,7 @@ impl fmt::Display for FloodRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PacketsPerSecond(rate) => write!(f, "{rate:.1} packets/s"),
+            Self::Filling => f.write_str("what fills the table"),
             Self::ShareOfPackets(share) => write!(f, "{:.1} % of packets", 100.0 * share),
         }
     }
@@ -281,22 +285,15 @@ pub struct Flood {
 /// The trace, named `name`, of a flood laid over `packets`; see the module's text. The table's limit is
 /// [`CAPACITY_PERCENT`] of the capture's own peak.
 ///
-/// Without `rate`, the options' rate is replaced by one that fills the table [`FILLS`] times over.
-///
 /// # Errors
 /// [`OverlayError`]; among them that the table would not fill.
-pub fn flood_trace(
-    name: &str,
-    packets: &[Packet],
-    options: &FloodOptions,
-    rate: Option<FloodRate>,
-) -> Result<Flood, OverlayError> {
+pub fn flood_trace(name: &str, packets: &[Packet], options: &FloodOptions) -> Result<Flood, OverlayError> {
     let (_, alone) = track(name, options.seed, packets);
     let capacity = usize::try_from(alone.peak_connections).unwrap_or(usize::MAX);
     let capacity = (capacity.saturating_mul(CAPACITY_PERCENT) / 100).max(1);
-    let rate = match rate {
-        Some(rate) => rate,
-        None => filling_rate(packets, options, capacity)?,
+    let rate = match options.rate {
+        FloodRate::Filling => filling_rate(packets, options, capacity)?,
+        rate => rate,
     };
     let options = FloodOptions {
         rate,
@@ -329,7 +326,7 @@ fn filling_rate(
     capacity: usize,
 ) -> Result<FloodRate, OverlayError> {
     let (start_ns, end_ns) = Window::span(packets, options)?;
-    let kept = f64::from(timeout::TCP_SYN_SENT_MS) / 1000.0;
+    let kept = f64::from(TcpState::SynSent.timeout_ms()) / 1000.0;
     let rate = FILLS * capacity as f64 / seconds(end_ns - start_ns).min(kept);
     Ok(FloodRate::PacketsPerSecond(rate))
 }
@@ -369,6 +366,7 @@ impl Window {
             FloodRate::ShareOfPackets(share) if share > 0.0 && share < 1.0 => {
                 captured as f64 * share / (1.0 - share)
             }
+            FloodRate::Filling => return Err(option("rate", "there is no table to fill; it takes a number")),
             FloodRate::PacketsPerSecond(_) => return Err(option("rate", "it takes a number above 0")),
             FloodRate::ShareOfPackets(_) => {
                 return Err(option("share", "it takes a number above 0 and below 1"));
@@ -451,7 +449,7 @@ fn whole_syns(asked: f64, rate: FloodRate) -> Result<u64, OverlayError> {
     if asked > MOST_SYNS as f64 {
         return Err(option(
             "rate",
-            format!("{rate} makes {asked:.0} SYNs; at most {MOST_SYNS}"),
+            format!("{rate} makes {asked:.0} SYNs; at most {MOST_SYNS}: ask for less"),
         ));
     }
     Ok(asked as u64)

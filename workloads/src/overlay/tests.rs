@@ -78,7 +78,7 @@ fn assert_disjoint(overlay: &Overlay) {
 #[test]
 fn asked_and_achieved_rates_agree() {
     let captured = capture();
-    for rate in [5.0, 40.0, 1000.0, 20_000.0] {
+    for rate in [5.0, 40.0, 3000.0] {
         let overlay = syn_flood(&captured, &per_second(rate)).unwrap();
         let report = &overlay.report;
         let syns: Vec<&Packet> = overlay.packets.iter().filter(|p| p.synthetic).collect();
@@ -275,6 +275,7 @@ fn options_out_of_range_are_refused_by_name() {
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300, 1e-9] {
         assert_eq!(refused(&per_second(rate)), "rate");
     }
+    assert_eq!(refused(&FloodOptions::new(1, FloodRate::Filling)), "rate");
     for share in [0.0, 1.0, f64::NAN] {
         assert_eq!(
             refused(&FloodOptions::new(1, FloodRate::ShareOfPackets(share))),
@@ -319,7 +320,7 @@ fn captures_that_cannot_be_flooded_are_refused() {
 #[test]
 fn the_flood_fills_a_table_that_the_capture_fits() {
     let captured = capture();
-    let flood = flood_trace("flood:test", &captured, &per_second(1.0), None).unwrap();
+    let flood = flood_trace("flood:test", &captured, &FloodOptions::new(7, FloodRate::Filling)).unwrap();
     let trace = &flood.trace;
     assert_eq!(oracle::check(trace), Ok(trace.expected));
     assert!(
@@ -329,7 +330,7 @@ fn the_flood_fills_a_table_that_the_capture_fits() {
     );
     assert_eq!(trace.max_connections as u64, flood.legitimate_peak * 5 / 4);
     assert!(trace.evict_when_full && trace.answers == Answers::GivenEvictions && !trace.is_partitionable());
-    assert!(flood.counts.peak_connections > 2 * trace.max_connections as u64);
+    assert!(flood.counts.peak_connections > 3 * trace.max_connections as u64 / 2);
 
     let attack = trace
         .ops
@@ -343,14 +344,14 @@ fn the_flood_fills_a_table_that_the_capture_fits() {
     let last = trace.ops.iter().rposition(|op| op.attack).unwrap();
     assert!(first > 1000 && trace.ops.len() - last > 1000);
 
-    let again = flood_trace("flood:test", &captured, &per_second(1.0), None).unwrap();
+    let again = flood_trace("flood:test", &captured, &FloodOptions::new(7, FloodRate::Filling)).unwrap();
     assert_eq!(trace.digest(), again.trace.digest());
 }
 
 #[test]
 fn a_flood_that_would_not_fill_the_table_is_refused() {
     let rate = FloodRate::PacketsPerSecond(0.1);
-    let error = flood_trace("flood:test", &capture(), &per_second(1.0), Some(rate)).unwrap_err();
+    let error = flood_trace("flood:test", &capture(), &FloodOptions::new(7, rate)).unwrap_err();
     assert!(matches!(error, OverlayError::NeverFills { .. }), "{error}");
     assert!(error.to_string().contains("it never fills"));
 }
