@@ -49,8 +49,6 @@ const MOST_REDRAWS: u32 = 1000;
 const SYN_WIRE_BYTES: u32 = 74;
 /// Source ports start here: below, senders need privileges, and filters drop them.
 const FIRST_SOURCE_PORT: u16 = 1024;
-/// What the name of a flood's trace begins with.
-pub const FLOOD: &str = "flood";
 
 const NS_PER_SECOND: f64 = 1e9;
 
