@@ -93,7 +93,7 @@ pub const WORKLOADS: [Workload; 5] = [
     Workload {
         name: "full",
         summary: "a table at its limit, nine tenths ASSURED, and newcomers who each need a place",
-        mix: "20 % opens that evict, 25 % newcomers' packets, 0.7 % closes, the rest hits",
+        mix: "20 % opens that evict, 25 % newcomers' packets, 1 % closes, the rest hits",
         connections: WITH_NEWCOMERS,
         partitionable: false,
         needs_prefixes: false,

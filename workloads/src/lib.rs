@@ -16,6 +16,7 @@ pub mod decode;
 pub mod flows;
 pub mod generate;
 pub mod oracle;
+pub mod overlay;
 pub mod packet;
 pub mod replay;
 pub mod trace;

@@ -73,13 +73,12 @@ pub(crate) fn prefixes(count: usize, random: &mut Random) -> Vec<(Prefix, Policy
 
 fn draw_prefix(made: &[(Prefix, PolicyId)], random: &mut Random) -> Option<Prefix> {
     let v6 = random.chance(IPV6_PER_MILLE);
-    let length = if v6 {
-        weighted(&LENGTHS_V6, random)
+    let (family, length) = if v6 {
+        (Family::V6, weighted(&LENGTHS_V6, random))
     } else {
-        weighted(&LENGTHS_V4, random)
+        (Family::V4, weighted(&LENGTHS_V4, random))
     };
     if !made.is_empty() && random.chance(NESTED_PER_MILLE) {
-        let family = if v6 { Family::V6 } else { Family::V4 };
         for _ in 0..OUTER_TRIES {
             let (outer, _) = made[random.index(made.len())];
             if outer.family() == family && outer.length() < length {
@@ -92,7 +91,7 @@ fn draw_prefix(made: &[(Prefix, PolicyId)], random: &mut Random) -> Option<Prefi
     } else {
         0
     };
-    Prefix::new(zone, public_address(v6, random), length)
+    Prefix::new(zone, public_address(family, random), length)
 }
 
 fn weighted(lengths: &[(u32, u8)], random: &mut Random) -> u8 {
@@ -106,9 +105,9 @@ fn weighted(lengths: &[(u32, u8)], random: &mut Random) -> u8 {
     unreachable!("the draw is below the sum of the weights")
 }
 
-/// A random unicast address that no prefix-free range contains.
-fn public_address(v6: bool, random: &mut Random) -> IpAddr {
-    if v6 {
+/// A random public unicast address, outside the ranges that the module's text keeps free.
+pub(crate) fn public_address(family: Family, random: &mut Random) -> IpAddr {
+    if family == Family::V6 {
         // 2400:: to 2fff::, where the registries' blocks lie.
         let top = 0x2400 + u128::from(random.below32(0xc00));
         let rest = u128::from(random.bits()) << 48;
@@ -228,7 +227,8 @@ mod tests {
         for round in 0..4000 {
             let (prefix, _) = &prefixes[random.index(prefixes.len())];
             let address = match round % 4 {
-                0 => public_address(round % 8 == 0, &mut random),
+                0 if round % 8 == 0 => public_address(Family::V6, &mut random),
+                0 => public_address(Family::V4, &mut random),
                 _ => host_in(prefix, &mut random),
             };
             let tuple = to(address, prefix.zone());

@@ -70,11 +70,11 @@ fn digests_are_those_recorded() {
     assert_eq!(digests, RECORDED_DIGESTS);
 }
 const RECORDED_DIGESTS: [(&str, &str); 5] = [
-    ("steady", "4979f33720127f4d2e1d32b0f7cac4c0"),
-    ("churn", "c00367fb2390efdf4f85a6b2d730a2a4"),
-    ("miss", "8ed96851c5372de1847748aa5f1208b7"),
-    ("full", "759a25a30fc355a313825f4145b988f2"),
-    ("prefix", "a6c0e7d9c363bea559b97dfc6cd02ad3"),
+    ("steady", "2edb947c7ab25f9757e8981c0f7f9b33"),
+    ("churn", "90edaca29ae4781b2dd7e6e1856dc2b4"),
+    ("miss", "f800cfd5290c3ef72c1ecb35fbe70c23"),
+    ("full", "6d9ab2c057181eb622f7e00905e3204f"),
+    ("prefix", "d198d1c2e250986daf49edaef6cbf078"),
 ];
 
 /// Distinctness by construction holds with the prefix workload's own destinations too.
@@ -147,7 +147,7 @@ fn packets_come_in_trains() {
     let share = same as f64 / trace.ops.len() as f64;
     // Beyond the trains, two draws of one popular connection in a row: sum of squares, 1.6 / 10.3^2, half of them
     // in the same direction.
-    assert!((0.29..0.33).contains(&share), "{share}");
+    assert!((0.10..0.13).contains(&share), "{share}");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn full_stays_full_and_assured() {
     let (opens, closes) = (of_kind(&trace, OpKind::Open), of_kind(&trace, OpKind::Close));
     assert!((18_000..22_000).contains(&opens), "{opens}");
     assert!(
-        closes * 20 < opens,
+        closes * 15 < opens,
         "{closes} closes leave room for {opens} opens"
     );
     assert_eq!((trace.max_connections, trace.evict_when_full), (1000, true));
@@ -344,12 +344,27 @@ fn prefix_mixes_connections_prefixes_and_nothing() {
     assert!(policies.len() > 500, "{} policies", policies.len());
 }
 
+/// What a table must answer is part of what a trace is.
+#[test]
+fn policies_are_part_of_the_digest() {
+    let trace = prefix(size(100, 100, 1));
+    for wrong in [None, Some(PolicyId(u32::MAX))] {
+        let mut other = trace.clone();
+        other.policies[0] = if other.policies[0] == wrong {
+            Some(PolicyId(0))
+        } else {
+            wrong
+        };
+        assert_ne!(other.digest(), trace.digest());
+    }
+}
+
 #[test]
 fn nothing_expires_however_long_the_trace() {
     for (_, make) in MAKERS {
         let trace = make(size(100, 200_000, 1));
         assert_eq!(trace.expected.expired, 0);
-        assert!(trace.end_time().0 < u64::from(timeout::UDP_NEW_MS));
+        assert!(trace.end_time().0 < u64::from(timeouts::UDP_MS));
         assert!(trace.ops.is_sorted_by_key(|op| op.time));
     }
     let builder = Builder::new(size(1, MOST_OPS, 0), 1, 1);

@@ -174,6 +174,7 @@ impl Tracker {
             answers: Answers::Exact,
             connections: self.connections,
             prefixes: Vec::new(),
+            policies: Vec::new(),
             prefill: Vec::new(),
             ops: self.ops,
             expected: self.expected,
