@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use reports::TraceFacts;
 use serde::{Deserialize, Serialize};
-use workloads::overlay::{self, SynFlood};
+use workloads::overlay::{self, FloodOptions, FloodRate};
 use workloads::replay::{Replay, ReplayOptions};
 use workloads::track::TrackCounts;
 use workloads::{Trace, catalog};
@@ -148,7 +148,7 @@ const BATCHED: [&str; 2] = ["steady", "miss"];
 /// Prefix of the names of replays.
 const REPLAY: &str = "replay:";
 /// Prefix of the names of floods.
-const FLOOD: &str = "flood:";
+pub const FLOOD: &str = "flood:";
 
 impl CaptureOptions {
     /// Names of the workloads that the captures give.
@@ -242,7 +242,11 @@ fn replay(name: &str, source: &CaptureSource, strict: bool) -> Result<Built> {
 
 fn flood(name: &str, source: &CaptureSource, strict: bool, seed: u64) -> Result<Built> {
     let replay = source.load(strict)?;
-    let flood = overlay::flood(name, &replay.packets, &SynFlood::with_seed(seed))?;
+    let flood = overlay::flood_trace(
+        name,
+        &replay.packets,
+        &FloodOptions::new(seed, FloodRate::Filling),
+    )?;
     Ok(Built {
         connections: flood.trace.max_connections as u64,
         source: format!(
