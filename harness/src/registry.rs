@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use peers::{HashbrownMap, HashbrownPrefix, StdMap};
 use reports::Measurement;
-use structures::tables::chained::{self, Chained};
+use structures::tables::chained::{self, Chained, GlobalLock};
 use structures::tables::faulty::{LosesInserts, StaleEntries};
 use structures::tables::hashtrie::{self, HashTrie};
 use structures::tables::hashtrie_lpm::HashTrieLpm;
@@ -27,6 +27,7 @@ pub fn tables() -> Vec<Table> {
     vec![
         table::<Chained<FoldHasher>>("chained", chained::Options::default()),
         table::<Chained<Sip24Hasher>>("chained-siphash", chained::Options::default()),
+        table::<Chained<FoldHasher, GlobalLock>>("chained-2005", chained::Options::kernel_2005()),
         table::<HashTrie<FoldHasher>>("hashtrie", hashtrie::Options::default()),
         prefix_table::<HashTrieLpm<FoldHasher>>("hashtrie-lpm", hashtrie::Options::default()),
         table::<Rcu<FoldHasher>>("rcu", RcuOptions::default()),
@@ -111,8 +112,9 @@ impl Table {
     }
 }
 
-/// A table that holds connections.
-fn table<T: FlowTable>(name: &'static str, options: T::Options) -> Table {
+/// A registry line for a table that holds connections.
+#[must_use]
+pub fn table<T: FlowTable>(name: &'static str, options: T::Options) -> Table {
     let (checked, repeated) = (options.clone(), options.clone());
     Table {
         name,
@@ -129,8 +131,9 @@ fn table<T: FlowTable>(name: &'static str, options: T::Options) -> Table {
     }
 }
 
-/// A table that holds connections and prefixes.
-fn prefix_table<T>(name: &'static str, options: T::Options) -> Table
+/// A registry line for a table that holds connections and prefixes.
+#[must_use]
+pub fn prefix_table<T>(name: &'static str, options: T::Options) -> Table
 where
     T: FlowTable,
     for<'t> T::Handle<'t>: PrefixHandle,
