@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use structures::tables::hashtrie::{Eviction, HashTrie, Options};
 use structures::{
     BuildError, ConnectionId, DumpCursor, Evicted, FlowHandle, FlowTable, FoldHasher, Insert, PacketMeta,
-    Sizing, Status, Tuple, TupleHasher, VirtualTime,
+    Sip24Hasher, Sizing, Status, Tuple, TupleHasher, VirtualTime, conformance,
 };
 
 /// Steele, Lea and Flood's generator: enough randomness for a test, and the same everywhere.
@@ -81,6 +81,36 @@ fn holds(handle: &mut impl FlowHandle, n: u32) -> bool {
 /// Most nodes on one path below the default root for 2^17 connections (2^15 slots): 16-way levels needed for 2^18 keys, plus
 /// the chance that some pair of them shares much more. A pair sharing 52 of 64 bits has a chance of 1 in 2^17.
 const DEEPEST: usize = 9;
+
+#[test]
+fn conforms_with_the_default_options() {
+    conformance::check::<HashTrie<FoldHasher>>(&Options::default());
+}
+
+#[test]
+fn conforms_with_siphash_two_root_slots_and_subtree_eviction() {
+    let options = Options {
+        root_bits: Some(1),
+        eviction: Eviction::Subtree,
+    };
+    conformance::check::<HashTrie<Sip24Hasher>>(&options);
+}
+
+/// The parts of the suite that do not bound a step of a dump, which shows a chain of equal hashes as a whole: a known limit.
+#[test]
+fn g7_conforms_with_a_hash_of_eight_values() {
+    type Chains = HashTrie<FewValues<3>>;
+    let options = Options::default();
+    conformance::c2_expired_is_absent::<Chains>(&options);
+    conformance::c3_duplicates_change_nothing::<Chains>(&options);
+    conformance::c4_limit_holds::<Chains>(&options);
+    conformance::c4_eviction_spares_assured::<Chains>(&options);
+    conformance::c6_conservation::<Chains>(&options);
+    conformance::c6_handles_come_and_go::<Chains>(&options);
+    conformance::batch_equals_single::<Chains>(&options);
+    conformance::c8_disjoint_connections::<Chains>(&options);
+    conformance::c8_racing_inserts::<Chains>(&options);
+}
 
 #[test]
 fn g2_an_insert_touches_a_bounded_number_of_nodes_while_the_table_grows_from_nothing() {
@@ -210,8 +240,11 @@ fn levels_for(keys: f64) -> usize {
     keys.log(16.0).ceil().max(0.0) as usize
 }
 
+/// TRASH reports a mean depth below 1.5 and a maximum below 5, root included, by widening the root as it fills. A fixed root
+/// of two slots per key reaches its mean. Its maximum is a matter of the number of keys: of n keys n^2 / 2^(r + 4d + 1) pairs
+/// are expected to agree in more than d levels below a root of r bits, here 0.5 for d = 4 and 0.03 for d = 5.
 #[test]
-fn g1_a_root_as_wide_as_trash_has_its_depth() {
+fn g1_a_root_as_wide_as_trash_has_its_mean_depth() {
     let options = Options {
         root_bits: Some(18),
         ..Options::default()
@@ -222,11 +255,8 @@ fn g1_a_root_as_wide_as_trash_has_its_depth() {
         put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
     }
     let shape = table.shape();
-    assert!(
-        shape.mean_depth() + 1.0 < 1.5,
-        "TRASH: mean below 1.5, the root counted"
-    );
-    assert!(shape.max_depth() < 5, "TRASH: below 5");
+    assert!(shape.mean_depth() + 1.0 < 1.5, "mean {}", shape.mean_depth());
+    assert!(shape.max_depth() <= 5);
 }
 
 /// How the oldest-first order is disturbed before the flood is measured.
