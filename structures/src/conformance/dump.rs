@@ -10,6 +10,9 @@ use crate::table::{Dumped, FlowHandle, FlowTable, Insert, Sharing, Status};
 
 /// Connections that stay, per dump.
 const STAYING: u32 = 300;
+/// Steps of one dump between which there is churn. After that a dump has to end also where newcomers are put ahead of its
+/// cursor.
+const CHURN_STEPS: usize = 2000;
 /// Connections that come and go.
 const PASSING: u32 = 400;
 
@@ -35,7 +38,12 @@ pub fn c7_dump_under_churn<T: FlowTable>(options: &T::Options) {
         }
         for _ in 0..5 {
             at.step += 1;
+            let mut steps = 0;
             let shown = dump_all(&at, &mut handle, budget, |first| {
+                steps += 1;
+                if steps > CHURN_STEPS {
+                    return;
+                }
                 for i in 0..changes {
                     match &mut second {
                         Some(second) if i % 2 == 0 => passing.change(second, &mut rng),
