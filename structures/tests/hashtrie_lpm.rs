@@ -1,5 +1,7 @@
 //! What `hashtrie-lpm` promises beyond the contract. The labels are those of its header.
 
+#![expect(clippy::unwrap_used, reason = "tests: a panic is the report")]
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -220,7 +222,7 @@ fn l2_l3_one_server_does_not_deepen_the_trie_and_updates_move_no_connection() {
     let shape = table.shape();
     assert!(
         shape.mean_depth() < 2.0,
-        "two keys per connection, 2^12 root slots: {}",
+        "two keys per connection, 2^11 root slots: {}",
         shape.mean_depth()
     );
     for length in 0..=32 {
