@@ -1,15 +1,17 @@
 //! What `hashtrie` promises beyond the contract. The labels are those of its header.
 
+#![expect(clippy::unwrap_used, reason = "tests: a panic is the report")]
+
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use structures::tables::hashtrie::{Eviction, HashTrie, Options};
 use structures::{
     BuildError, ConnectionId, DumpCursor, Evicted, FlowHandle, FlowTable, FoldHasher, Insert, PacketMeta,
-    Sizing, Status, Tuple, TupleHasher, VirtualTime,
+    Sip24Hasher, Sizing, Status, Tuple, TupleHasher, VirtualTime, conformance,
 };
 
-/// Steele, Lea and Flood's generator: enough randomness for a test, and the same everywhere.
+/// splitmix64 (Steele, Lea, Flood 2014): enough randomness for a test, and the same everywhere.
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -21,7 +23,7 @@ impl SplitMix {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
+        usize::try_from(self.next() % bound as u64).unwrap()
     }
 
     fn shuffle<T>(&mut self, items: &mut [T]) {
@@ -78,9 +80,41 @@ fn holds(handle: &mut impl FlowHandle, n: u32) -> bool {
     handle.lookup(&packet, hash).is_some()
 }
 
-/// Most nodes on one path below the default root for 2^17 connections (2^15 slots): 16-way levels needed for 2^18 keys, plus
+/// Most nodes on one path below the default root for 2^17 connections (2^14 slots): 16-way levels needed for 2^18 keys, plus
 /// the chance that some pair of them shares much more. A pair sharing 52 of 64 bits has a chance of 1 in 2^17.
 const DEEPEST: usize = 9;
+
+#[test]
+fn conforms_with_the_default_options() {
+    conformance::check::<HashTrie<FoldHasher>>(&Options::default());
+}
+
+#[test]
+fn conforms_with_siphash_two_root_slots_and_subtree_eviction() {
+    let options = Options {
+        root_bits: Some(1),
+        eviction: Eviction::Subtree,
+    };
+    conformance::check::<HashTrie<Sip24Hasher>>(&options);
+}
+
+/// The parts of the suite that do not bound a step of a dump, which shows a chain of equal hashes as a whole: a known limit.
+#[test]
+fn g7_conforms_with_a_hash_of_eight_values() {
+    type Chains = HashTrie<FewValues<3>>;
+    let options = Options::default();
+    conformance::c2_expired_is_absent::<Chains>(&options);
+    conformance::c3_duplicates_change_nothing::<Chains>(&options);
+    conformance::c4_limit_holds::<Chains>(&options);
+    conformance::c4_eviction_spares_assured::<Chains>(&options);
+    conformance::c6_conservation::<Chains>(&options);
+    conformance::c6_handles_come_and_go::<Chains>(&options);
+    conformance::batch_equals_single::<Chains>(&options);
+    type ShortChains = HashTrie<FewValues<11>>;
+    conformance::c8_disjoint_connections::<ShortChains>(&options);
+    conformance::c8_both_directions::<ShortChains>(&options);
+    conformance::c8_racing_inserts::<ShortChains>(&options);
+}
 
 #[test]
 fn g2_an_insert_touches_a_bounded_number_of_nodes_while_the_table_grows_from_nothing() {
@@ -98,7 +132,7 @@ fn g2_an_insert_touches_a_bounded_number_of_nodes_while_the_table_grows_from_not
         let paths = [tuple(n), tuple(n).mirrored()].map(|t| table.depth_of(handle.hash(&t)));
         most_touched = most_touched.max(paths.iter().sum());
     }
-    assert!(most_made as usize <= DEEPEST, "one insert made {most_made} nodes");
+    assert!(most_made <= DEEPEST as u64, "one insert made {most_made} nodes");
     assert!(
         most_touched <= 2 * DEEPEST,
         "one insert touched {most_touched} nodes"
@@ -156,7 +190,7 @@ fn g4_given_nodes_are_used_again() {
 }
 
 /// The cost model of random tries with fan-out b: n / ln b nodes for n keys (less those the root stands for), and a depth of
-/// log_b n + 1/2 + gamma / ln b levels, the root's included.
+/// log n / log b + 1/2 + gamma / ln b levels, the root's included.
 #[test]
 fn g1_nodes_and_depth_follow_the_cost_model() {
     const EULER_GAMMA: f64 = 0.577_215_664_9;
@@ -201,17 +235,18 @@ fn g1_nodes_and_depth_follow_the_cost_model() {
             shape.mean_depth(),
             shape.max_depth()
         );
-        assert!(shape.max_depth() <= levels_for(per_slot) + 7);
+        // n^2 / 2 pairs of keys, of which one in 2^(root bits + 4 d) shares d digits: 2^-7 of them are expected this deep.
+        let pairs_deep = 2.0 * keys.log2() - 1.0 - f64::from(bits) + 7.0;
+        assert!((shape.max_depth() as f64) < pairs_deep / 4.0 + 1.0);
         assert_eq!(shape.longest_chain, 1);
     }
 }
 
-fn levels_for(keys: f64) -> usize {
-    keys.log(16.0).ceil().max(0.0) as usize
-}
-
+/// TRASH reports a mean depth below 1.5 and a maximum below 5, root included, by widening the root as it fills. A fixed root
+/// of two slots per key reaches its mean. Its maximum is a matter of the number of keys: of n keys n^2 / 2^(r + 4d + 1) pairs
+/// are expected to agree in more than d levels below a root of r bits, here 0.5 for d = 4 and 0.03 for d = 5.
 #[test]
-fn g1_a_root_as_wide_as_trash_has_its_depth() {
+fn g1_a_root_as_wide_as_trash_has_its_mean_depth() {
     let options = Options {
         root_bits: Some(18),
         ..Options::default()
@@ -222,11 +257,8 @@ fn g1_a_root_as_wide_as_trash_has_its_depth() {
         put(&mut handle, &packet(n, 0, Status::NEW), &mut vec![]);
     }
     let shape = table.shape();
-    assert!(
-        shape.mean_depth() + 1.0 < 1.5,
-        "TRASH: mean below 1.5, the root counted"
-    );
-    assert!(shape.max_depth() < 5, "TRASH: below 5");
+    assert!(shape.mean_depth() + 1.0 < 1.5, "mean {}", shape.mean_depth());
+    assert!(shape.max_depth() <= 5);
 }
 
 /// How the oldest-first order is disturbed before the flood is measured.
@@ -590,7 +622,7 @@ fn g9_a_dump_is_exact_under_churn_that_splits_and_collapses() {
     let mut cursor = DumpCursor::default();
     let mut calls = 0;
     while !handle.dump(&mut cursor, 7, &mut |d| {
-        *shown.entry(d.original).or_insert(0) += 1
+        *shown.entry(d.original).or_insert(0) += 1;
     }) {
         calls += 1;
         for _ in 0..20 {

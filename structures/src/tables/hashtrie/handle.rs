@@ -86,6 +86,7 @@ impl<'t, H: TupleHasher> TrieHandle<'t, H> {
     fn take_out(&mut self, candidate: Candidate, allow: impl Fn(&Entry) -> bool) -> Option<Evicted> {
         let Candidate { slot, hashes } = candidate;
         let trie = &self.table.trie;
+        self.prefetch_paths(&hashes);
         let _locked = trie.root.lock_pair(hashes);
         let entry = trie.slab.entry(slot);
         // The hashes were read without locks. If the original's leaf is linked under its hash, the slot holds a
@@ -274,9 +275,9 @@ impl<'t, H: TupleHasher> TrieHandle<'t, H> {
         }
     }
 
-    /// Fetches what the lookups of a batch will read, level by level.
+    /// Fetches what is on the way to these hashes (at most [`MAX_BATCH`]), level by level, without a lock.
     #[inline]
-    fn prefetch_batch(&self, hashes: &[u64]) {
+    fn prefetch_paths(&self, hashes: &[u64]) {
         let trie = &self.table.trie;
         let mut links = [Link::EMPTY; MAX_BATCH];
         let links = &mut links[..hashes.len()];
@@ -329,7 +330,7 @@ impl<H: TupleHasher> FlowHandle for TrieHandle<'_, H> {
                 *hash = self.hash(&packet.tuple);
                 prefetch_read(self.table.trie.root.slot(*hash));
             }
-            self.prefetch_batch(hashes);
+            self.prefetch_paths(hashes);
             for ((packet, &hash), found) in packets.iter().zip(&*hashes).zip(found) {
                 *found = self.lookup(packet, hash);
             }
@@ -346,6 +347,8 @@ impl<H: TupleHasher> FlowHandle for TrieHandle<'_, H> {
         let hashes = [hash, self.hash(reply)];
         let table = self.table;
         let slab = &table.trie.slab;
+        // Both paths at once: walked one after the other they would cost twice the latency.
+        self.prefetch_paths(&hashes);
         let mut slot = None;
         let outcome = loop {
             let locked = table.trie.root.lock_pair(hashes);

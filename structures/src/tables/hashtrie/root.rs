@@ -176,3 +176,63 @@ impl RootSlot {
         self.lock.store(0, Ordering::Release);
     }
 }
+
+/// Every interleaving of two threads that want two slots in opposite orders: some ten thousand, in a second.
+#[cfg(all(test, loom))]
+mod model {
+    use loom::sync::Arc;
+
+    use super::*;
+    use crate::sync::thread;
+
+    /// Hashes above the two slots of a root of one bit.
+    const HASHES: [u64; 2] = [0, u64::MAX];
+
+    /// Adds one to the word below a locked slot, in two steps that another holder would come between.
+    fn bump(slot: &RootSlot) {
+        // Relaxed: the lock under test orders these.
+        let value = slot.link.load(Ordering::Relaxed);
+        // Relaxed: as above.
+        slot.link.store(value + 1, Ordering::Relaxed);
+    }
+
+    fn both_get_their_turn(take: impl Fn(&Root, [u64; 2]) + Copy + Send + Sync + 'static) {
+        loom::model(move || {
+            let root = Arc::new(Root::new(1));
+            let other = Arc::clone(&root);
+            let turned = thread::spawn(move || take(&other, [HASHES[1], HASHES[0]]));
+            take(&root, HASHES);
+            turned.join().unwrap();
+            for hash in HASHES {
+                let _locked = root.lock(hash);
+                // Relaxed: as in bump().
+                assert_eq!(root.slot(hash).link.load(Ordering::Relaxed), 2);
+            }
+        });
+    }
+
+    #[test]
+    fn r1_r2_pairs_in_any_order_exclude_one_another_and_end() {
+        both_get_their_turn(|root, hashes| {
+            let _locked = root.lock_pair(hashes);
+            for hash in hashes {
+                bump(root.slot(hash));
+            }
+        });
+    }
+
+    #[test]
+    fn r1_r2_guards_that_are_extended_or_given_up_end() {
+        both_get_their_turn(|root, hashes| {
+            let mut locked = root.lock(hashes[0]);
+            if !locked.extend(hashes[1]) {
+                drop(locked);
+                locked = root.lock_pair(hashes);
+            }
+            for hash in hashes {
+                bump(root.slot(hash));
+            }
+            drop(locked);
+        });
+    }
+}

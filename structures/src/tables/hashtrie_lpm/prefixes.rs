@@ -23,10 +23,14 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering, fence, spin_or_yield};
+use foldhash::quality::FixedState;
+
+use crate::sync::{AtomicU32, Mutex, MutexGuard, Ordering, spin_or_yield};
 use crate::table::PolicyId;
 use crate::tables::hashtrie::{Arena, RUN_LINES};
 use crate::tuple::{Family, Prefix, Tuple};
+
+use super::version::Version;
 
 /// Bits that a node below the top consumes.
 const STRIDE: u32 = 6;
@@ -56,15 +60,14 @@ const READ_ATTEMPTS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Prefixes {
     top: [AtomicU32; TOP],
-    /// Odd while an update runs.
-    version: AtomicU32,
+    version: Version,
     routes: Mutex<Routes>,
 }
 
 /// What updates need and lookups do not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Routes {
-    exact: HashMap<Prefix, PolicyId>,
+    exact: HashMap<Prefix, PolicyId, FixedState>,
     nodes: usize,
 }
 
@@ -94,8 +97,7 @@ impl Key {
             2 => zone & (SLOTS - 1),
             _ => {
                 let consumed = (level - FIRST_ADDRESS_LEVEL) * STRIDE as usize;
-                let digit = (self.address << consumed >> (128 - STRIDE)) as usize;
-                digit
+                (self.address << consumed >> (128 - STRIDE)) as usize
             }
         }
     }
@@ -140,7 +142,7 @@ fn slot(arena: &Arena, run: u32, digit: usize) -> [&AtomicU32; 2] {
 
 #[inline]
 fn read(word: &AtomicU32) -> u32 {
-    // Relaxed: ordered by the fences of lookup() and Update::begin(), or by the lock of the routes.
+    // Relaxed: ordered by the version, or by the lock of the routes.
     word.load(Ordering::Relaxed)
 }
 
@@ -150,11 +152,14 @@ fn write(word: &AtomicU32, value: u32) {
 }
 
 impl Prefixes {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             top: std::array::from_fn(|_| AtomicU32::new(0)),
-            version: AtomicU32::new(0),
-            routes: Mutex::new(Routes::default()),
+            version: Version::new(),
+            routes: Mutex::new(Routes {
+                exact: HashMap::with_hasher(FixedState::with_seed(seed)),
+                nodes: 0,
+            }),
         }
     }
 
@@ -168,17 +173,8 @@ impl Prefixes {
         };
         let mut turns = 0;
         for _ in 0..READ_ATTEMPTS {
-            // Acquire: pairs with the Release in Update::drop(); what that update wrote is visible.
-            let before = self.version.load(Ordering::Acquire);
-            if before & 1 == 0 {
-                let policy = self.walk(arena, key);
-                // Acquire: pairs with the Release fence in Update::begin(); if walk() read a word of a later update, the
-                // load below sees that update's odd version, or a later one.
-                fence(Ordering::Acquire);
-                // Relaxed: ordered by the fence.
-                if self.version.load(Ordering::Relaxed) == before {
-                    return policy;
-                }
+            if let Some(policy) = self.version.read(|| self.walk(arena, key)) {
+                return policy;
             }
             spin_or_yield(&mut turns);
         }
@@ -296,12 +292,7 @@ struct Update<'p> {
 impl<'p> Update<'p> {
     fn begin(prefixes: &'p Prefixes) -> Self {
         let routes = prefixes.routes.lock();
-        // Relaxed: only the holder of the lock writes it.
-        let version = prefixes.version.load(Ordering::Relaxed);
-        // Relaxed: ordered by the fence below.
-        prefixes.version.store(version.wrapping_add(1), Ordering::Relaxed);
-        // Release: pairs with the Acquire fence in lookup(); the odd version is visible before any word of the update.
-        fence(Ordering::Release);
+        prefixes.version.begin();
         Self { prefixes, routes }
     }
 
@@ -358,11 +349,6 @@ impl<'p> Update<'p> {
 
 impl Drop for Update<'_> {
     fn drop(&mut self) {
-        // Relaxed: only the holder of the lock writes it.
-        let version = self.prefixes.version.load(Ordering::Relaxed);
-        // Release: pairs with the first Acquire in lookup(); publishes the update.
-        self.prefixes
-            .version
-            .store(version.wrapping_add(1), Ordering::Release);
+        self.prefixes.version.end();
     }
 }
