@@ -37,9 +37,11 @@
 //! | evict | blocking, bounded work | those, and one line for each candidate |
 //! | expire, dump | blocking / wait-free per slot | one entry line per slot |
 //!
-//! All are O(1) expected, in the length of one chain at worst. Readers write the entry they hit (`touch`:
-//! plain stores, and one read-modify-write when a packet adds a status bit) and their handle's own record,
-//! nothing else.
+//! Atomic read-modify-writes: none in a lookup; eight in an insert and eight in a remove (two stripes and
+//! what the handle keeps, locked and unlocked; the count; the live mark), and one `membarrier` per batch of
+//! 16 to 256 removals. All are O(1) expected, in the length of one chain at worst. Readers write the entry
+//! they hit (`touch`: plain stores, and one read-modify-write when a packet adds a status bit) and their
+//! handle's own record, nothing else.
 //!
 //! # Guarantees
 //! * **R1** A lookup answers with a connection that had the packet's tuple at some moment during the lookup;
@@ -74,6 +76,7 @@
 //!   threads.
 
 mod barrier;
+#[doc(hidden)]
 pub mod fault;
 mod grace;
 mod handle;
@@ -316,4 +319,66 @@ fn note_positions(entry: &Entry, positions: [Position; 2]) {
     let places = positions[0].place | positions[1].place << 16;
     // Relaxed: as above.
     entry.links[PLACES].store(places, Ordering::Relaxed);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::table::{ConnectionId, FlowHandle, IgnoreEvictions, Insert, PacketMeta, Status, VirtualTime};
+    use crate::tuple::Tuple;
+
+    fn packet(n: u16) -> PacketMeta {
+        PacketMeta {
+            tuple: Tuple::v4(17, [10, 0, 0, 1].into(), n, [10, 0, 0, 2].into(), 53),
+            now: VirtualTime(1),
+            timeout_ms: 1000,
+            id: ConnectionId(n.into()),
+            user: 0,
+            set_status: Status::NEW,
+            action: 0,
+        }
+    }
+
+    /// Opens and closes connection `n`; returns the slot it had.
+    fn open_and_close(handle: &mut RcuHandle<'_, FoldHasher>, n: u16) -> u32 {
+        let packet = packet(n);
+        let hash = handle.hash(&packet.tuple);
+        let opened = handle.insert(&packet, &packet.tuple.mirrored(), hash, &mut IgnoreEvictions);
+        assert_eq!(opened, Insert::Inserted);
+        let table = handle.table;
+        let address = table.index.address(hash);
+        let link = table.find(&packet.tuple, address, &mut handle.counters);
+        let link = link.expect("just inserted");
+        assert_eq!(handle.remove(&packet.tuple, hash, packet.now), Some(packet.id));
+        slot_of(link)
+    }
+
+    /// R4, R5: while one handle is inside an operation, another goes through every slot there is and none
+    /// comes twice; when it has left, they do.
+    #[test]
+    fn r4_r5_an_operation_under_way_holds_slots_back_and_no_longer() {
+        const CONNECTIONS: usize = 8;
+        let sizing = Sizing {
+            max_connections: CONNECTIONS,
+            evict_when_full: false,
+            seed: 3,
+        };
+        let table = Rcu::<FoldHasher>::new(&sizing, &RcuOptions::default()).unwrap();
+        let (reader, mut writer) = (table.handle(), table.handle());
+        let slots = u16::try_from(CONNECTIONS + MIN_SLACK).unwrap();
+        let inside = table.domain.enter(&reader.record);
+        let mut seen = HashSet::new();
+        for n in 0..slots {
+            assert!(
+                seen.insert(open_and_close(&mut writer, n)),
+                "slot reused too early"
+            );
+        }
+        drop(inside);
+        for n in 0..10 * slots {
+            assert!(seen.contains(&open_and_close(&mut writer, n)));
+        }
+    }
 }
