@@ -63,7 +63,7 @@ pub struct FlowFacts {
     pub one_packet_flows: u64,
     /// Packets of the longest flow.
     pub max_packets_flow: u64,
-    /// TCP flows with a SYN-less-ACK and a SYN-ACK.
+    /// TCP flows with a SYN and a SYN-ACK.
     pub handshake_flows: u64,
     /// TCP flows with a SYN and no SYN-ACK.
     pub syn_only_flows: u64,
@@ -202,4 +202,61 @@ fn flow_of(decoded: &Decoded, ip: &IpFacts) -> (Tuple, TcpFlags) {
         Err(_) => (endpoints(ip, 0, 0), none),
     };
     (tuple.min(tuple.mirrored()), flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::LinkType;
+    use crate::decode::decode;
+
+    fn udp(time_ns: u64, src_port: u8) -> (u64, Vec<u8>) {
+        let mut bytes = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        bytes.extend([0, src_port, 0, 80, 0, 8, 0, 0]);
+        (time_ns, bytes)
+    }
+
+    fn facts(frames: &[(u64, Vec<u8>)]) -> FlowFacts {
+        let mut counter = FlowCounter::default();
+        for (time_ns, data) in frames {
+            let frame = Frame {
+                number: 1,
+                time_ns: *time_ns,
+                link: LinkType(101),
+                original_len: 28,
+                data,
+            };
+            counter.add(&frame, &decode(&frame));
+        }
+        counter.finish()
+    }
+
+    #[test]
+    fn a_flow_is_present_for_sixty_seconds_after_its_last_packet() {
+        let peak = |second_ns| facts(&[udp(0, 1), udp(second_ns, 2)]).peak_flows_60s;
+        assert_eq!(peak(PRESENT_NS - 1), 2);
+        assert_eq!(peak(PRESENT_NS), 1);
+        // Seen again, it is present again, once.
+        let again = facts(&[
+            udp(0, 1),
+            udp(1, 1),
+            udp(PRESENT_NS, 1),
+            udp(PRESENT_NS + 1, 2),
+            udp(2 * PRESENT_NS, 3),
+        ]);
+        assert_eq!(
+            (again.peak_flows_60s, again.flows, again.max_packets_flow),
+            (2, 3, 3)
+        );
+    }
+
+    #[test]
+    fn time_and_duration_follow_the_frames() {
+        let facts = facts(&[udp(500, 1), udp(100, 1), udp(300, 1)]);
+        assert_eq!(
+            (facts.time_steps_back, facts.duration_ns, facts.flows),
+            (1, 400, 1)
+        );
+        assert_eq!(super::FlowCounter::default().finish(), FlowFacts::default());
+    }
 }

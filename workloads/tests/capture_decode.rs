@@ -487,6 +487,50 @@ fn every_layer_names_what_is_wrong() {
     assert_eq!(reason(101, &ipv4(6, 0, &[])[..19]), SkipReason::Ipv4Truncated);
 }
 
+/// Bytes after the datagram's own end are padding, whatever they look like.
+#[test]
+fn padding_is_not_read() {
+    let mut v4 = ipv4(17, 0, &[0; 4]);
+    v4.extend([0; 40]);
+    assert_eq!(reason(101, &v4), SkipReason::UdpTruncated);
+    let v6 = [&[0x60, 0, 0, 0, 0, 4, 17, 64][..], &[0; 32], &[0; 4], &[0; 40]].concat();
+    assert_eq!(reason(101, &v6), SkipReason::UdpTruncated);
+}
+
+/// Segmentation offload leaves the length field zero: the whole frame counts.
+#[test]
+fn a_length_of_zero_is_no_length() {
+    let mut v4 = ipv4(17, 0, &[0, 5, 0, 6, 0, 8, 0, 0]);
+    v4[2..4].copy_from_slice(&[0, 0]);
+    assert_eq!(tuple_of(&v4).0.dst_port(), 6);
+    let v6 = [
+        &[0x60, 0, 0, 0, 0, 0, 17, 64][..],
+        &[0; 32],
+        &[0, 5, 0, 6, 0, 8, 0, 0],
+    ]
+    .concat();
+    assert_eq!(tuple_of(&v6).0.dst_port(), 6);
+}
+
+/// An authentication header counts its length in words, and two less than they are (RFC 4302 section 2.2).
+#[test]
+fn an_authentication_header_is_passed_over() {
+    let authentication = [&[17, 4, 0, 0][..], &[0xaa; 20]].concat();
+    let udp = [0, 5, 0, 6, 0, 8, 0, 0];
+    let v6 = [
+        &[0x60, 0, 0, 0, 0, 32, 51, 64][..],
+        &[0; 32],
+        &authentication,
+        &udp,
+    ]
+    .concat();
+    let (tuple, transport) = tuple_of(&v6);
+    assert_eq!(
+        (tuple.src_port(), tuple.dst_port(), transport),
+        (5, 6, Transport::Udp)
+    );
+}
+
 #[test]
 fn later_fragments_have_no_ports() {
     let later = ipv4(17, 0x2001, &[1, 2, 3, 4, 5, 6, 7, 8]);

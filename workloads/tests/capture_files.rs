@@ -254,6 +254,20 @@ fn a_cut_file_breaks_at_the_cut_record() {
     }
 }
 
+/// A block that is passed over is consumed as it comes; the break is still where it began.
+#[test]
+fn a_cut_unknown_block_breaks_where_it_began() {
+    let order = Order::Little;
+    let mut file = section(order);
+    file.extend(interface(order, 1, 0, &[]));
+    let break_at = file.len() as u64;
+    file.extend(block(order, 0x0bad_cafe, &vec![0; 3_000_000]));
+    file.truncate(2_500_000);
+    let (packet, offset, problem) = place(read(&file).1);
+    assert_eq!((packet, offset), (1, break_at));
+    assert!(matches!(problem, Problem::Truncated { .. }), "{problem}");
+}
+
 /// The offset counts uncompressed bytes, and a damaged archive breaks like a damaged file.
 #[test]
 fn a_cut_archive_breaks_at_the_cut_record() {

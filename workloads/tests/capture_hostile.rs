@@ -203,7 +203,7 @@ fn every_shared_capture_gives_an_answer() {
     assert!(frames > 250_000, "only {frames} frames in all");
 }
 
-/// A gzip bomb: a megabyte that unpacks to a gigabyte of one block is passed over in bounded memory, or refused.
+/// An archive of a few kilobytes that unpacks to one block of a hundred megabytes is passed over, never held.
 #[test]
 fn an_archive_of_nothing_ends() {
     let order = Order::Little;

@@ -342,6 +342,38 @@ fn a_connection_is_absent_from_its_expiry_on() {
     assert_eq!(kinds(&trace), [Open, Hit, Hit]);
 }
 
+/// Between two sweeps an expired connection is there and yet absent.
+#[test]
+fn a_connection_that_was_not_swept_yet_is_absent_too() {
+    let timeout = u64::from(timeouts::UDP_MS);
+    let flow = |time_ms, port| packet(time_ms, tuple(protocol::UDP, port), Transport::Udp);
+    for (late, expected) in [(timeout + 499, Hit), (timeout + 500, Open), (timeout + 501, Open)] {
+        let (trace, counts) = track(&[flow(0, 1), flow(500, 2), flow(timeout, 3), flow(late, 2)]);
+        assert_eq!(kinds(&trace), [Open, Open, Expire, Open, expected], "at {late}");
+        // Opening over the expired one takes its place.
+        assert_eq!(counts.peak_connections, 2);
+        assert_eq!(trace.expected.final_len, 2);
+    }
+}
+
+/// What was closed, reopened and lost again is forgotten: its next packet is a pickup, not a straggler of the first.
+#[test]
+fn a_reopened_connection_is_no_longer_a_closed_one() {
+    let closed = after_handshake(&[
+        segment(30, true, FIN),
+        segment(40, false, FIN),
+        segment(50, true, ACK),
+    ]);
+    let again = [
+        segment(1000, true, SYN),
+        segment(2000, false, SYN_ACK),
+        segment(70_000, true, ACK),
+    ];
+    let (trace, counts) = track(&[closed, again.to_vec()].concat());
+    assert_eq!(kinds(&trace)[7..], [Open, Hit, Expire, Open]);
+    assert_eq!(counts.after_close, 0);
+}
+
 #[test]
 fn an_expiry_that_moves_earlier_is_not_missed() {
     // Established, five days; the FIN makes it two minutes.

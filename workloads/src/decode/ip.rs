@@ -139,7 +139,7 @@ fn extension_length(protocol: u8) -> Option<fn(u8) -> usize> {
         | extension::SHIM6 => Some(|n| (usize::from(n) + 1) * 8),
         extension::FRAGMENT => Some(|_| 8),
         // In four-byte units (RFC 4302 section 2.2).
-        extension::AUTHENTICATION => Some(|n| ((usize::from(n) + 2) * 4).max(8)),
+        extension::AUTHENTICATION => Some(|n| (usize::from(n) + 2) * 4),
         _ => None,
     }
 }
