@@ -69,7 +69,7 @@ class User:
     def __init__(self, number: int) -> None:
         self.a4 = plan.client4(ROLE, number)
         self.a6 = plan.client6(ROLE, number) if RNG.random() < 0.62 else None
-        self.think_s = min(300.0, max(12.0, lognormal(70.0, 0.8)))
+        self.think_s = min(300.0, max(12.0, lognormal(79.0, 0.8)))
 
     def wants6(self) -> bool:
         return self.a6 is not None and RNG.random() < 0.55
@@ -348,7 +348,7 @@ async def swarm(user: User) -> None:
             await asyncio.sleep(RNG.uniform(0.01, 0.4))
         if RNG.random() < 0.12:
             asyncio.create_task(guarded(swap(source, peer)))
-        await asyncio.sleep(RNG.expovariate(0.8 * LOAD))
+        await asyncio.sleep(RNG.expovariate(0.7 * LOAD))
 
 
 def drain(s: socket.socket) -> None:
@@ -407,10 +407,10 @@ async def crowd() -> None:
     jobs = []
     for user in users:
         jobs.append(visits(user))
-        jobs.append(every(user, 60.0, background_names))
-        jobs.append(every(user, 130.0, mail))
-        jobs.append(every(user, 200.0, ask_time))
-        jobs.append(every(user, 170.0, mistake))
+        jobs.append(every(user, 68.0, background_names))
+        jobs.append(every(user, 147.0, mail))
+        jobs.append(every(user, 225.0, ask_time))
+        jobs.append(every(user, 190.0, mistake))
         if RNG.random() < 0.6:
             jobs.append(guarded(push(user)))
     jobs += [guarded(swarm(user)) for user in RNG.sample(users, 6)]

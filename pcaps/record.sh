@@ -40,9 +40,9 @@ fail() { say "$*"; exit 2; }
 SCTP_DIR=/usr/lib/usrsctp
 
 # program=package
-needs=(ip=iproute2 gcc=gcc python3=python3 zstd=zstd nginx=nginx-light openssl=openssl dnsmasq=dnsmasq-base chronyd=chrony
+needs=(ip=iproute2 sysctl=procps gcc=gcc python3=python3 zstd=zstd nginx=nginx-light openssl=openssl dnsmasq=dnsmasq-base chronyd=chrony
 	sshd=openssh-server ssh=openssh-client curl=curl wrk=wrk ab=apache2-utils dnsperf=dnsperf iperf3=iperf3 ping=iputils-ping
-	traceroute=traceroute nmap=nmap hping3=hping3 nft=nftables $SCTP_DIR/tsctp=libusrsctp-examples)
+	traceroute=traceroute nmap=nmap hping3=hping3 nft=nftables "$SCTP_DIR/tsctp=libusrsctp-examples")
 
 missing_packages() {
 	local need
@@ -123,19 +123,20 @@ make_namespaces() {
 	set_in phone net.ipv4.tcp_timestamps=1
 }
 
-# link ROUTER NAMESPACE NET4 NET6: a veth pair; the router has .1, the namespace .2 and its default route
+# link ROUTER NAMESPACE NET4 NET6 BASE: a veth pair; the router has NET4.BASE+1 and NET6::1, the namespace the next ones
+# and its default route
 link() {
-	local router=$1 n=$2 net4=$3 net6=$4
+	local router=$1 n=$2 net4=$3 net6=$4 base=$5
 	ip link add name "$n" netns "$id-$router" type veth peer name uplink netns "$id-$n"
-	ip -n "$id-$router" addr add "$net4.$((${5} + 1))/30" dev "$n"
-	ip -n "$id-$n" addr add "$net4.$((${5} + 2))/30" dev uplink
+	ip -n "$id-$router" addr add "$net4.$((base + 1))/30" dev "$n"
+	ip -n "$id-$n" addr add "$net4.$((base + 2))/30" dev uplink
 	ip -n "$id-$router" addr add "$net6::1/64" dev "$n"
 	ip -n "$id-$n" addr add "$net6::2/64" dev uplink
 	ip -n "$id-$router" link set "$n" up
 	ip -n "$id-$n" link set uplink up
-	ip -n "$id-$n" route add default via "$net4.$((${5} + 1))"
+	ip -n "$id-$n" route add default via "$net4.$((base + 1))"
 	ip -n "$id-$n" -6 route add default via "$net6::1"
-	gateway4[$n]=$net4.$((${5} + 2))
+	gateway4[$n]=$net4.$((base + 2))
 	gateway6[$n]=$net6::2
 }
 
@@ -343,7 +344,8 @@ everyday() {
 	crowd phone phone "$((length + lead))" "$busy"
 	crowd net noise "$((length + lead))" "$busy"
 	errands "$((length + lead))" "$busy"
-	wait "$wire_pid" "$errands_pid"
+	wait "$wire_pid"
+	wait "$errands_pid" || true # what an errand died of is no reason to lose the recording
 	finish everyday
 }
 
@@ -364,7 +366,8 @@ flood() {
 		}
 	NFT
 	attack "$length" &
-	wait "$wire_pid" "$errands_pid"
+	wait "$wire_pid"
+	wait "$errands_pid" || true # what an errand died of is no reason to lose the recording
 	finish flood
 }
 
@@ -383,15 +386,16 @@ attack() {
 		2001:db8:53::a 2001:db8:53::b 2001:db8:53::c >"$work/nmap-connect6.log" 2>&1 &
 	sleep "$((1 * part))"
 	say "flood begins"
-	# three pulses that overlap; -c bounds each by count, timeout by time
-	in_ns foe timeout "$((2 * part))" hping3 -q -n -S --rand-source -p 443 -c "$((length * 260))" -i u600 203.0.113.10 >"$work/hping-443.log" 2>&1 &
+	# three pulses that overlap, the first with the same sequence number in each SYN, as simple tools do; -c bounds each by count, timeout by time
+	in_ns foe timeout "$((2 * part))" hping3 -q -n -S --rand-source -p 443 -M 2948723 -L 0 -c "$((length * 240))" -i u600 203.0.113.10 >"$work/hping-443.log" 2>&1 &
 	sleep "$part"
-	in_ns foe timeout "$((2 * part))" hping3 -q -n -S --rand-source -p 80 -c "$((length * 130))" -i u1100 203.0.113.11 >"$work/hping-80.log" 2>&1 &
-	in_ns foe timeout "$((3 * part))" hping3 -q -n -S --rand-source -p 22 -c "$((length * 50))" -i u5000 203.0.113.7 >"$work/hping-22.log" 2>&1 &
+	in_ns foe timeout "$((2 * part))" hping3 -q -n -S --rand-source -p 80 -L 0 -c "$((length * 115))" -i u1100 203.0.113.11 >"$work/hping-80.log" 2>&1 &
+	in_ns foe timeout "$((3 * part))" hping3 -q -n -S --rand-source -p 22 -L 0 -c "$((length * 45))" -i u5000 203.0.113.7 >"$work/hping-22.log" 2>&1 &
 	wait
 	say "attack over"
 }
 
+# shellcheck disable=SC2016 # the back quotes are Markdown
 # The measured part of SCENARIO.md, below its marker line, is written anew by each recording.
 describe() {
 	local name=$1 text=$out/$1.md marker='<!-- measured: record.sh writes everything below this line -->'

@@ -47,6 +47,7 @@
 #define PREFIXES_MAX 16
 #define BURST 64                 /* frames read from one TAP before the other one gets its turn */
 #define SNAP_LEN 128
+#define CLOCK_NS 100             /* of a time stamp; finer digits are noise here, and noise does not compress */
 #define LINE_QUEUE_NS (150 * NS_PER_MS) /* an access line drops what would wait longer than this */
 
 #define ETH_LEN 14
@@ -405,6 +406,7 @@ static void record(const struct frame *f, uint64_t now)
 		headers = SNAP_LEN - extra;
 
 	uint64_t wall = now + wall_offset_ns;
+	wall -= wall % CLOCK_NS;
 	put32((uint32_t)(wall / NS_PER_S));
 	put32((uint32_t)(wall % NS_PER_S));
 	put32((uint32_t)(headers + extra));
