@@ -86,7 +86,7 @@ impl<'t, H: TupleHasher> TrieHandle<'t, H> {
     fn take_out(&mut self, candidate: Candidate, allow: impl Fn(&Entry) -> bool) -> Option<Evicted> {
         let Candidate { slot, hashes } = candidate;
         let trie = &self.table.trie;
-        self.prefetch_paths(&hashes);
+        self.prefetch_paths::<2>(&hashes);
         let _locked = trie.root.lock_pair(hashes);
         let entry = trie.slab.entry(slot);
         // The hashes were read without locks. If the original's leaf is linked under its hash, the slot holds a
@@ -275,26 +275,31 @@ impl<'t, H: TupleHasher> TrieHandle<'t, H> {
         }
     }
 
-    /// Fetches what is on the way to these hashes (at most [`MAX_BATCH`]), level by level, without a lock.
+    /// Fetches what is on the way to these hashes (at most `N`), level by level, without a lock.
     #[inline]
-    fn prefetch_paths(&self, hashes: &[u64]) {
+    fn prefetch_paths<const N: usize>(&self, hashes: &[u64]) {
         let trie = &self.table.trie;
-        let mut links = [Link::EMPTY; MAX_BATCH];
-        let links = &mut links[..hashes.len()];
-        for (link, &hash) in links.iter_mut().zip(hashes) {
-            *link = trie.prefetch(Link::load(&trie.root.slot(hash).link));
+        // Nodes that were asked for, and the bits of the hash that lead on from each.
+        let mut paths = [(Link::EMPTY, 0u64); N];
+        let mut open = 0;
+        for &hash in hashes.iter().take(N) {
+            let link = trie.prefetch(Link::load(&trie.root.slot(hash).link));
+            if link != Link::EMPTY {
+                paths[open] = (link, trie.below_root(hash));
+                open += 1;
+            }
         }
-        let mut shift = trie.root.bits();
         for _ in 0..PREFETCHED_LEVELS {
-            let mut deeper = false;
-            for (link, &hash) in links.iter_mut().zip(hashes) {
-                *link = trie.prefetch(trie.below(*link, hash.unbounded_shl(shift)));
-                deeper |= *link != Link::EMPTY;
+            let level = open;
+            open = 0;
+            for path in 0..level {
+                let (link, rest) = paths[path];
+                let link = trie.prefetch(trie.below(link, rest));
+                if link != Link::EMPTY {
+                    paths[open] = (link, rest << NODE_BITS);
+                    open += 1;
+                }
             }
-            if !deeper {
-                break;
-            }
-            shift += NODE_BITS;
         }
     }
 }
@@ -330,7 +335,7 @@ impl<H: TupleHasher> FlowHandle for TrieHandle<'_, H> {
                 *hash = self.hash(&packet.tuple);
                 prefetch_read(self.table.trie.root.slot(*hash));
             }
-            self.prefetch_paths(hashes);
+            self.prefetch_paths::<MAX_BATCH>(hashes);
             for ((packet, &hash), found) in packets.iter().zip(&*hashes).zip(found) {
                 *found = self.lookup(packet, hash);
             }
@@ -348,7 +353,7 @@ impl<H: TupleHasher> FlowHandle for TrieHandle<'_, H> {
         let table = self.table;
         let slab = &table.trie.slab;
         // Both paths at once: walked one after the other they would cost twice the latency.
-        self.prefetch_paths(&hashes);
+        self.prefetch_paths::<2>(&hashes);
         let mut slot = None;
         let outcome = loop {
             let locked = table.trie.root.lock_pair(hashes);
