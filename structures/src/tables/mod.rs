@@ -1,4 +1,6 @@
 //! The tables, one folder or file each. Each opens with its design header.
 
 pub mod chained;
+#[cfg(any(test, feature = "faulty"))]
+pub mod faulty;
 pub mod null;
