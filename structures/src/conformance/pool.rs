@@ -76,7 +76,7 @@ fn any_tuple(realm: u8, rng: &mut Mixer) -> Tuple {
     tuple.in_zone(*rng.pick(&ZONES))
 }
 
-/// The `n`th of many different connections, no two of which share a tuple: original and NATed reply.
+/// The `n`th of many different connections, no two of which share a tuple: original and reply, with NAT for some.
 pub(super) fn numbered(realm: u8, n: u32) -> (Tuple, Tuple) {
     let [_, b, c, d] = n.to_be_bytes();
     let server = Ipv4Addr::new(198, 51, 100, realm);

@@ -274,14 +274,13 @@ impl FlowHandle for PlainHandle<'_> {
             inside.give_back_expired(packet.now, F::None);
         }
         let full = inside.lines.len() >= max;
-        if full && !self.0.sizing.evict_when_full || full && fault == F::NeverEvicts {
-            return Insert::Full;
-        }
-        if (full || fault == F::EvictsBelowLimit && inside.lines.len() + 1 == max && max > 1)
-            && !inside.evict(fault, sink)
-            && full
-        {
-            return Insert::Full;
+        let may_evict = self.0.sizing.evict_when_full && fault != F::NeverEvicts;
+        if full {
+            if !may_evict || !inside.evict(fault, sink) {
+                return Insert::Full;
+            }
+        } else if fault == F::EvictsBelowLimit && max > 1 && inside.lines.len() + 1 == max {
+            inside.evict(fault, sink);
         }
         inside.inserts += 1;
         if fault == F::LosesOneInsertInTenThousand && inside.inserts.is_multiple_of(10_000) {

@@ -294,7 +294,7 @@ pub fn c8_racing_inserts<T: FlowTable>(options: &T::Options) {
         }
     };
     start_together(&[&|| close(false), &|| close(true), &|| close(false), &|| {
-        close(true)
+        close(true);
     }]);
     let op = format_args!("(winners, len) after {THREADS} threads removed the same connections");
     // Relaxed: the threads were joined.
