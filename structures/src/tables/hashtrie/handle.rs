@@ -440,3 +440,66 @@ impl<H: TupleHasher> Drop for TrieHandle<'_, H> {
         self.table.trie.arena.return_cache(&mut self.nodes);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::hash::FoldHasher;
+    use crate::table::{FlowTable, IgnoreEvictions, Sizing};
+    use crate::tables::hashtrie::Options;
+
+    fn packet(port: u16) -> PacketMeta {
+        PacketMeta {
+            tuple: Tuple::v4(17, [10, 0, 0, 1].into(), port, [10, 0, 0, 2].into(), 53),
+            now: VirtualTime(0),
+            timeout_ms: 10,
+            id: ConnectionId(u32::from(port)),
+            user: 0,
+            set_status: Status::NEW,
+            action: 0,
+        }
+    }
+
+    /// What a thread holds that chose a victim, and then lost it to another before it had the locks.
+    #[test]
+    fn g5_a_victim_that_is_gone_or_has_changed_is_left_alone() {
+        let sizing = Sizing {
+            max_connections: 8,
+            evict_when_full: true,
+            seed: 1,
+        };
+        let table = HashTrie::<FoldHasher>::new(&sizing, &Options::default()).unwrap();
+        let mut handle = table.handle();
+        let mut open = |handle: &mut TrieHandle<'_, FoldHasher>, port| {
+            let packet = packet(port);
+            let hash = handle.hash(&packet.tuple);
+            let outcome = handle.insert(&packet, &packet.tuple.mirrored(), hash, &mut IgnoreEvictions);
+            assert_eq!(outcome, Insert::Inserted);
+            let (slot, _) = table
+                .trie
+                .find(&packet.tuple, hash, &mut Counters::default())
+                .unwrap();
+            let hashes = stored_hashes(table.trie.slab.entry(slot));
+            (packet, hash, Candidate { slot, hashes })
+        };
+        let (first, hash, candidate) = open(&mut handle, 1);
+        handle.remove(&first.tuple, hash, VirtualTime(0)).unwrap();
+        assert_eq!(handle.take_out(candidate, |_| true), None, "its slot is free");
+        let (second, _, successor) = open(&mut handle, 2);
+        assert_eq!(successor.slot, candidate.slot, "the slot is used again at once");
+        assert_eq!(
+            handle.take_out(candidate, |_| true),
+            None,
+            "its slot has a new owner"
+        );
+        assert_eq!(
+            handle.take_out(successor, |_| false),
+            None,
+            "its status has changed"
+        );
+        let evicted = handle.take_out(successor, |_| true).unwrap();
+        assert_eq!(evicted.id, second.id);
+        handle.give_back(successor.slot);
+        assert_eq!((table.len(), table.shape().leaves), (0, 0));
+    }
+}
