@@ -86,7 +86,7 @@ impl<'t, H: TupleHasher> TrieHandle<'t, H> {
     fn take_out(&mut self, candidate: Candidate, allow: impl Fn(&Entry) -> bool) -> Option<Evicted> {
         let Candidate { slot, hashes } = candidate;
         let trie = &self.table.trie;
-        self.prefetch_paths(&hashes);
+        self.prefetch_paths::<2>(&hashes);
         let _locked = trie.root.lock_pair(hashes);
         let entry = trie.slab.entry(slot);
         // The hashes were read without locks. If the original's leaf is linked under its hash, the slot holds a
@@ -275,26 +275,31 @@ impl<'t, H: TupleHasher> TrieHandle<'t, H> {
         }
     }
 
-    /// Fetches what is on the way to these hashes (at most [`MAX_BATCH`]), level by level, without a lock.
+    /// Fetches what is on the way to these hashes (at most `N`), level by level, without a lock.
     #[inline]
-    fn prefetch_paths(&self, hashes: &[u64]) {
+    fn prefetch_paths<const N: usize>(&self, hashes: &[u64]) {
         let trie = &self.table.trie;
-        let mut links = [Link::EMPTY; MAX_BATCH];
-        let links = &mut links[..hashes.len()];
-        for (link, &hash) in links.iter_mut().zip(hashes) {
-            *link = trie.prefetch(Link::load(&trie.root.slot(hash).link));
+        // Nodes that were asked for, and the bits of the hash that lead on from each.
+        let mut paths = [(Link::EMPTY, 0u64); N];
+        let mut open = 0;
+        for &hash in hashes.iter().take(N) {
+            let link = trie.prefetch(Link::load(&trie.root.slot(hash).link));
+            if link != Link::EMPTY {
+                paths[open] = (link, trie.below_root(hash));
+                open += 1;
+            }
         }
-        let mut shift = trie.root.bits();
         for _ in 0..PREFETCHED_LEVELS {
-            let mut deeper = false;
-            for (link, &hash) in links.iter_mut().zip(hashes) {
-                *link = trie.prefetch(trie.below(*link, hash.unbounded_shl(shift)));
-                deeper |= *link != Link::EMPTY;
+            let level = open;
+            open = 0;
+            for path in 0..level {
+                let (link, rest) = paths[path];
+                let link = trie.prefetch(trie.below(link, rest));
+                if link != Link::EMPTY {
+                    paths[open] = (link, rest << NODE_BITS);
+                    open += 1;
+                }
             }
-            if !deeper {
-                break;
-            }
-            shift += NODE_BITS;
         }
     }
 }
@@ -330,7 +335,7 @@ impl<H: TupleHasher> FlowHandle for TrieHandle<'_, H> {
                 *hash = self.hash(&packet.tuple);
                 prefetch_read(self.table.trie.root.slot(*hash));
             }
-            self.prefetch_paths(hashes);
+            self.prefetch_paths::<MAX_BATCH>(hashes);
             for ((packet, &hash), found) in packets.iter().zip(&*hashes).zip(found) {
                 *found = self.lookup(packet, hash);
             }
@@ -348,7 +353,7 @@ impl<H: TupleHasher> FlowHandle for TrieHandle<'_, H> {
         let table = self.table;
         let slab = &table.trie.slab;
         // Both paths at once: walked one after the other they would cost twice the latency.
-        self.prefetch_paths(&hashes);
+        self.prefetch_paths::<2>(&hashes);
         let mut slot = None;
         let outcome = loop {
             let locked = table.trie.root.lock_pair(hashes);
@@ -433,5 +438,68 @@ impl<H: TupleHasher> Drop for TrieHandle<'_, H> {
     fn drop(&mut self) {
         self.table.trie.slab.return_cache(&mut self.slots);
         self.table.trie.arena.return_cache(&mut self.nodes);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::hash::FoldHasher;
+    use crate::table::{FlowTable, IgnoreEvictions, Sizing};
+    use crate::tables::hashtrie::Options;
+
+    fn packet(port: u16) -> PacketMeta {
+        PacketMeta {
+            tuple: Tuple::v4(17, [10, 0, 0, 1].into(), port, [10, 0, 0, 2].into(), 53),
+            now: VirtualTime(0),
+            timeout_ms: 10,
+            id: ConnectionId(u32::from(port)),
+            user: 0,
+            set_status: Status::NEW,
+            action: 0,
+        }
+    }
+
+    /// What a thread holds that chose a victim, and then lost it to another before it had the locks.
+    #[test]
+    fn g5_a_victim_that_is_gone_or_has_changed_is_left_alone() {
+        let sizing = Sizing {
+            max_connections: 8,
+            evict_when_full: true,
+            seed: 1,
+        };
+        let table = HashTrie::<FoldHasher>::new(&sizing, &Options::default()).unwrap();
+        let mut handle = table.handle();
+        let mut open = |handle: &mut TrieHandle<'_, FoldHasher>, port| {
+            let packet = packet(port);
+            let hash = handle.hash(&packet.tuple);
+            let outcome = handle.insert(&packet, &packet.tuple.mirrored(), hash, &mut IgnoreEvictions);
+            assert_eq!(outcome, Insert::Inserted);
+            let (slot, _) = table
+                .trie
+                .find(&packet.tuple, hash, &mut Counters::default())
+                .unwrap();
+            let hashes = stored_hashes(table.trie.slab.entry(slot));
+            (packet, hash, Candidate { slot, hashes })
+        };
+        let (first, hash, candidate) = open(&mut handle, 1);
+        handle.remove(&first.tuple, hash, VirtualTime(0)).unwrap();
+        assert_eq!(handle.take_out(candidate, |_| true), None, "its slot is free");
+        let (second, _, successor) = open(&mut handle, 2);
+        assert_eq!(successor.slot, candidate.slot, "the slot is used again at once");
+        assert_eq!(
+            handle.take_out(candidate, |_| true),
+            None,
+            "its slot has a new owner"
+        );
+        assert_eq!(
+            handle.take_out(successor, |_| false),
+            None,
+            "its status has changed"
+        );
+        let evicted = handle.take_out(successor, |_| true).unwrap();
+        assert_eq!(evicted.id, second.id);
+        handle.give_back(successor.slot);
+        assert_eq!((table.len(), table.shape().leaves), (0, 0));
     }
 }

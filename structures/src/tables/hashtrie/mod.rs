@@ -55,7 +55,7 @@
 //!   [`crate::Insert::Full`].
 //! * **G9** A dump is exact (clause C7) under any churn, by hash order: no slot order, no references.
 //!
-//! `tests/hashtrie.rs` names them; R1, R2 (`root.rs`) have loom models, A1 to A3 are in `arena.rs`.
+//! `tests/hashtrie.rs` and `tests/hashtrie_eviction.rs` name them; R1, R2 (`root.rs`) have loom models, A1 to A3 are in `arena.rs`.
 //!
 //! # Known limits
 //! * Readers take a lock: two threads with packets of one connection contend for its root slot, as they do for its entry. Links
