@@ -6,7 +6,7 @@ use crate::plot::look::{Look, looks};
 use crate::plot::{PlotError, swatch};
 use crate::record::Record;
 use crate::summary::{Group, HARNESS_TABLE, RunSummary, Scene};
-use crate::units::clean;
+use crate::units::{clean, short_count};
 
 use super::ReportOptions;
 use super::command::Invocation;
@@ -115,17 +115,28 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Tables of a group that have no number, for a note below a panel.
-pub(super) fn failed_note(group: &Group) -> String {
-    let failed: Vec<&str> = group
-        .rows
-        .iter()
-        .filter(|row| row.summary.failure().is_some())
-        .map(|row| row.table.as_str())
-        .collect();
+/// Tables without a number, for a note below a panel: which, and at which sizes where not at all.
+pub(super) fn failed_note(groups: &[&Group]) -> String {
+    let mut sizes = BTreeMap::<&str, Vec<String>>::new();
+    for group in groups {
+        for row in group.rows.iter().filter(|row| row.summary.failure().is_some()) {
+            sizes
+                .entry(&row.table)
+                .or_default()
+                .push(short_count(group.connections));
+        }
+    }
+    let failed = sizes.into_iter().map(|(table, sizes)| {
+        if sizes.len() == groups.len() {
+            table.to_owned()
+        } else {
+            format!("{table} (at {})", sizes.join(", "))
+        }
+    });
+    let failed: Vec<String> = failed.collect();
     if failed.is_empty() {
         String::new()
     } else {
-        format!("No number (ERROR, see above): {}", failed.join(", "))
+        format!("ERROR, no number: {}", failed.join(", "))
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::plot::{PlotError, swatch};
 use crate::record::{Machine, Outcome, Record};
 use crate::stats::MIN_ROUNDS;
-use crate::summary::{Group, HARNESS_TABLE, RunSummary};
+use crate::summary::{Failure, Group, HARNESS_TABLE, RunSummary};
 use crate::units::{bytes, clean, elapsed, grouped, short_count, utc};
 
 use super::command::quoted;
@@ -226,36 +226,54 @@ fn machine_warnings(machine: &Machine) -> Vec<Fact> {
     found
 }
 
-/// A failed cell.
+/// Cells that failed in the same way.
 #[derive(Debug, Serialize)]
 pub(super) struct ErrorRow {
     table: String,
     workload: String,
     connections: String,
-    threads: u32,
+    threads: String,
     kind: &'static str,
+    /// How many cells.
+    cells: usize,
+    /// Failed rounds of all rounds, all these cells together.
     rounds: String,
     message: String,
 }
 
+/// One row per table, workload, kind and message: a table that fails at every size would fill the page otherwise.
 pub(super) fn errors(summary: &RunSummary) -> Vec<ErrorRow> {
-    let rows = summary
-        .groups
-        .iter()
-        .flat_map(|group| group.rows.iter().map(move |row| (group, row)));
-    rows.filter_map(|(group, row)| {
-        let failure = row.summary.failure()?;
-        Some(ErrorRow {
-            table: row.table.clone(),
-            workload: group.scene.label.clone(),
-            connections: short_count(group.connections),
-            threads: group.threads,
-            kind: failure.kind,
-            rounds: format!("{} of {}", failure.failed_rounds, failure.rounds),
-            message: failure.message.clone(),
+    let mut same = BTreeMap::<_, Vec<(&Group, &Failure)>>::new();
+    for group in &summary.groups {
+        for row in &group.rows {
+            if let Some(failure) = row.summary.failure() {
+                let key = (&row.table, &group.scene.label, failure.kind, &failure.message);
+                same.entry(key).or_default().push((group, failure));
+            }
+        }
+    }
+    same.into_iter()
+        .map(|((table, workload, kind, message), cells)| {
+            let sizes: BTreeSet<u64> = cells.iter().map(|(group, _)| group.connections).collect();
+            let threads: BTreeSet<u32> = cells.iter().map(|(group, _)| group.threads).collect();
+            let failed: usize = cells.iter().map(|(_, failure)| failure.failed_rounds).sum();
+            let rounds: usize = cells.iter().map(|(_, failure)| failure.rounds).sum();
+            ErrorRow {
+                table: table.clone(),
+                workload: workload.clone(),
+                connections: sizes.into_iter().map(short_count).collect::<Vec<_>>().join(", "),
+                threads: threads
+                    .into_iter()
+                    .map(|count| count.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                kind,
+                cells: cells.len(),
+                rounds: format!("{failed} of {rounds}"),
+                message: message.clone(),
+            }
         })
-    })
-    .collect()
+        .collect()
 }
 
 /// A trace.

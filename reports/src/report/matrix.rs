@@ -115,7 +115,7 @@ fn throughput_column<'a>(context: &Context<'_>, scene: &Scene, group: &'a Group)
         .filter_map(|(row, figures)| {
             let rate = &figures.packets_per_s;
             let reach = rate.interval.map_or_else(String::new, |i| {
-                format!(" ±{:.1}%", 100.0 * i.relative_half_width(rate.median))
+                format!("\n±{:.1}%", 100.0 * i.relative_half_width(rate.median))
             });
             Some((
                 row.table.as_str(),
@@ -181,7 +181,7 @@ fn memory_column<'a>(scene: &Scene, group: &'a Group) -> Column<'a> {
     };
     let places = known
         .iter()
-        .map(|&(table, bytes)| (table, (place(bytes), format!("{} B/conn.", digits(bytes)))))
+        .map(|&(table, bytes)| (table, (place(bytes), format!("{} B", digits(bytes)))))
         .collect();
     let head = MatrixColumn {
         name: format!("{} conn.", short_count(group.connections)),
@@ -261,8 +261,8 @@ fn cell(column: &Column<'_>, table: &str) -> MatrixCell {
         Some(failure) => MatrixCell {
             class: "err",
             text: "ERROR".to_owned(),
-            word: failure.kind,
-            detail: String::new(),
+            word: "",
+            detail: failure.kind.to_owned(),
         },
         None => MatrixCell {
             class: "none",

@@ -21,6 +21,7 @@ use crate::plot::PlotError;
 use crate::record::Record;
 use crate::stats::{CONFIDENCE, MIN_ROUNDS};
 use crate::summary::RunSummary;
+use crate::units::clean;
 
 use context::Context;
 use view::{Fact, Figure, Matrix};
@@ -58,9 +59,9 @@ const STYLE: &str = include_str!("style.css");
 
 /// What the template is filled in with.
 #[derive(Debug, Serialize)]
-struct Page<'a> {
-    title: &'a str,
-    style: &'a str,
+struct Page {
+    title: String,
+    style: &'static str,
     run: facts::Run,
     warnings: Vec<Fact>,
     errors: Vec<facts::ErrorRow>,
@@ -86,9 +87,9 @@ pub fn render(records: &[Record], options: &ReportOptions) -> Result<String, Rep
     // The name's ending turns escaping on.
     environment.add_template("report.html", TEMPLATE)?;
     let title = if options.title.is_empty() {
-        "ctbench report"
+        "ctbench report".to_owned()
     } else {
-        &options.title
+        clean(&options.title)
     };
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let page = Page {

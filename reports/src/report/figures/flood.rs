@@ -120,7 +120,7 @@ fn figure(
         });
     }
     if let Some(last) = events.last_mut() {
-        last.note = failed_note(group);
+        last.note = failed_note(&[group]);
     }
     let mut legend: Vec<LegendItem> = LIVE
         .iter()

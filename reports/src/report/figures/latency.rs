@@ -13,6 +13,9 @@ use super::super::view::{DataTable, Figure, Panel, PanelGroup};
 
 /// Steps closer than this on the percentile axis are left out: less than a pixel.
 const LEAST_STEP: f64 = 0.012;
+/// Percentiles are drawn as far as so many bursts can tell them, to 99.99: what is rarer is mostly the machine's
+/// interrupts, would press everything else to the floor, and is in the data table.
+const MOST_BURSTS: u64 = 10_000;
 /// Percentiles that get a marker, as number of nines.
 const MARKED: [f64; 4] = [0.301_029_995_663_981_2, 1.0, 2.0, 3.0];
 
@@ -46,8 +49,8 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
         ),
         reading: "Percentiles are spaced by nines: each step to the right is ten times rarer. A flat line is a \
                   predictable table; a line that turns up at the right has rare slow bursts (resizes, evictions, locks, but \
-                  also interrupts of the machine, which hit every table alike). Lines end where there are no more \
-                  bursts to tell percentiles from; the maximum is in the table below."
+                  also interrupts of the machine, which hit every table alike). Lines end at 99.99, or where \
+                  there are no more bursts to tell percentiles from; the maximum is in the numbers below."
             .into(),
         legend: context.legend(has_row)?,
         groups: vec![PanelGroup { heading: String::new(), panels }],
@@ -66,7 +69,7 @@ fn panel(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
         .map(|(_, figures)| total(&figures.batches))
         .max()
         .unwrap_or(0);
-    let mut x = percentile_axis("percentile", most);
+    let x = percentile_axis("percentile", most.min(MOST_BURSTS));
     let series: Vec<Series> = ranked
         .iter()
         .filter_map(|(look, figures)| series(*look, figures))
@@ -77,14 +80,6 @@ fn panel(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
     let mut y = log10_axis("per packet", values);
     for (place, label) in &mut y.ticks {
         *label = nanoseconds(10f64.powf(*place));
-    }
-    if let Some(furthest) = series
-        .iter()
-        .filter_map(|series| series.points.last())
-        .map(|p| p.x)
-        .reduce(f64::max)
-    {
-        x.high = x.high.max(furthest);
     }
     let plot = Lines {
         title: format!("Time per packet of {} by percentile", group.scene.label),
@@ -107,7 +102,7 @@ fn panel(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
     Ok(Panel {
         title,
         svg: plot.svg()?,
-        note: failed_note(group),
+        note: failed_note(&[group]),
     })
 }
 
@@ -115,11 +110,14 @@ fn panel(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
 fn series(look: Look, figures: &Figures) -> Option<Series> {
     let latency = figures.latency.as_ref()?;
     let all = total(&figures.batches);
-    let end = nines(all.saturating_sub(1), all);
+    let end = nines(all.saturating_sub(1), all).min(nines(MOST_BURSTS - 1, MOST_BURSTS));
     let (mut points, mut below) = (Vec::<Point>::new(), 0u64);
     for &(burst_ns, count) in &figures.batches {
         let y = (burst_ns.max(1) as f64 / f64::from(latency.burst.max(1))).log10();
         let from = nines(below, all);
+        if from > end {
+            break;
+        }
         below = below.saturating_add(count);
         let to = nines(below, all).min(end);
         if points

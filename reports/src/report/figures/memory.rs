@@ -69,7 +69,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
         reading: "All panels share one axis. The baseline is zero bytes, not the empty table: a table that reserves \
                   everything beforehand pays for it here. Bytes are what was asked for, allocator rounding \
                   included, the allocator's own free pages not; the data table has resident bytes too. A tick far \
-                  from the end of its bar means that the table miscounts."
+                  from the end of its bar means that the table's own count leaves something out."
             .into(),
         legend,
         commands: context.invocation.reproduce(groups.iter().copied()),
@@ -125,7 +125,7 @@ fn panel(context: &Context<'_>, group: &Group, most: f64) -> Result<Panel, PlotE
     Ok(Panel {
         title,
         svg: plot.svg()?,
-        note: failed_note(group),
+        note: failed_note(&[group]),
     })
 }
 

@@ -108,17 +108,21 @@ fn panel(context: &Context<'_>, scene: &Scene, groups: &[&Group]) -> Result<Pane
         marks: Vec::new(),
         references,
     };
-    let notes: Vec<String> = groups
-        .iter()
-        .map(|group| failed_note(group))
-        .filter(|note| !note.is_empty())
-        .collect();
     let title = format!("{} ({} connections)", scene.label, short_count(size));
     Ok(Panel {
         title,
         svg: plot.svg()?,
-        note: notes.first().cloned().unwrap_or_default(),
+        note: failed_threads(groups),
     })
+}
+
+/// Tables that failed at some number of threads.
+fn failed_threads(groups: &[&Group]) -> String {
+    let notes = groups.iter().filter_map(|group| {
+        let note = failed_note(&[group]);
+        (!note.is_empty()).then(|| format!("With {} threads: {note}.", group.threads))
+    });
+    notes.collect::<Vec<_>>().join(" ")
 }
 
 /// Lines through the best and the worst point at the fewest threads, as steep as the threads grow.

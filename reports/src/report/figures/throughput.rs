@@ -6,7 +6,7 @@ use crate::plot::lines::{Lines, Mark, Point, Series};
 use crate::plot::rows::{Row, Rows, Shown};
 use crate::stats::{Interval, median};
 use crate::summary::{Estimate, Group, HARNESS_TABLE, Scene};
-use crate::units::{bytes, digits, grouped, short_count};
+use crate::units::{bytes, digits, grouped, short_number};
 
 use super::super::context::{Context, failed_note};
 use super::super::view::{DataTable, Figure, Panel, PanelGroup};
@@ -115,16 +115,10 @@ fn sweep(
         marks: caches.marks(),
         references: Vec::new(),
     };
-    let notes: Vec<String> = groups
-        .iter()
-        .map(|group| (group, failed_note(group)))
-        .filter(|(_, note)| !note.is_empty())
-        .map(|(group, note)| format!("{}: {note}.", short_count(group.connections)))
-        .collect();
     Ok(Panel {
         title: scene.label.clone(),
         svg: plot.svg()?,
-        note: notes.join(" "),
+        note: failed_note(groups),
     })
 }
 
@@ -170,7 +164,7 @@ fn single(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
     Ok(Panel {
         title: format!("{} ({size} connections)", group.scene.label),
         svg: plot.svg()?,
-        note: failed_note(group),
+        note: failed_note(&[group]),
     })
 }
 
@@ -283,7 +277,11 @@ impl Caches {
             .levels
             .iter()
             .map(|(name, size, connections)| {
-                format!("{name} {} = {} connections", bytes(*size), short(*connections))
+                format!(
+                    "{name} {} = {} connections",
+                    bytes(*size),
+                    short_number(*connections)
+                )
             })
             .collect();
         format!(
@@ -297,8 +295,4 @@ impl Caches {
             sizes.join(", ")
         )
     }
-}
-
-fn short(value: f64) -> String {
-    crate::units::short_number(value)
 }
