@@ -43,8 +43,8 @@ pub fn tables() -> Vec<Table> {
 #[must_use]
 pub fn faulty_tables() -> Vec<Table> {
     vec![
-        table::<LosesInserts>("faulty-loses-inserts", Default::default()),
-        table::<StaleEntries>("faulty-stale-entries", Default::default()),
+        table::<LosesInserts<Chained>>("faulty-loses-inserts", Default::default()),
+        table::<StaleEntries<Chained>>("faulty-stale-entries", Default::default()),
     ]
 }
 

@@ -360,6 +360,7 @@ mod tests {
             .tables(&["chained", "std"])
             .workloads(&["steady"])
             .sizes(&[1024])
+            .threads(&[1])
             .rounds(2)
             .build()
     }

@@ -302,11 +302,7 @@ impl RunBuilder {
         let ns = packet_ns(model, cell) * slow;
         let speedup = 1.0 / (model.serial + (1.0 - model.serial) / f64::from(cell.threads));
         let packets = PACKETS;
-        let batch_ns = histogram(
-            ns * f64::from(cell.batch),
-            packets / u64::from(cell.batch),
-            &mut noise,
-        );
+        let batch_ns = histogram(ns * f64::from(BURST), packets / u64::from(BURST), &mut noise);
         let worst = batch_ns.last().map_or(0, |pair| pair.0);
         let grown = (model.bytes * cell.connections as f64) as u64;
         let set_aside = (model.preallocated * cell.connections as f64) as u64 + 4 * KIB;
