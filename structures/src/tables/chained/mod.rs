@@ -60,7 +60,7 @@
 mod chain;
 mod evict;
 mod locks;
-#[cfg(all(test, loom))]
+#[cfg(test)]
 mod models;
 mod options;
 #[cfg(test)]
