@@ -1,5 +1,8 @@
 //! Every table of this crate, in the configurations that matter, through the conformance suite.
 
+// The suite runs real threads: not for the model checker.
+#![cfg(not(loom))]
+
 use structures::conformance;
 use structures::tables::chained::{Buckets, Chained, Eviction, GlobalLock, HashedLocks, Options};
 use structures::{FoldHasher, Sip24Hasher};

@@ -72,6 +72,11 @@ fn g2_an_insert_touches_a_bounded_number_of_nodes_while_the_table_grows_from_not
         "one insert touched {most_touched} nodes"
     );
     assert_eq!(handle.node_moves().given, 0);
+    let bytes = table.memory_bytes() / N as usize;
+    assert!(
+        (170..190).contains(&bytes),
+        "{bytes} bytes per connection at the limit, not about 180"
+    );
 }
 
 #[test]

@@ -44,9 +44,9 @@
 //!
 //! # Guarantees
 //! * **G1** A node is linked and unlinked only under the locks of both its chains; whoever holds the lock of a chain may read
-//!   all of its entries. (conformance, C8 parts; `threads_crossing_in_both_directions_do_not_deadlock`)
+//!   all of its entries. (models `a_lookup_beside_a_remove_and_a_reuse`, `one_of_two_crossing_inserts_wins`; conformance, C8)
 //! * **G2** Locks are taken in ascending order, and no lock is asked for with a greater one held: no deadlock.
-//!   (`threads_crossing_in_both_directions_do_not_deadlock`)
+//!   (model `one_of_two_crossing_inserts_wins`; `threads_crossing_in_both_directions_do_not_deadlock`)
 //! * **G3** Eviction decides under both locks of the victim: a connection that became ASSURED before is spared.
 //!   (`eviction_today_takes_all_of_the_first_bucket_that_has_one`, conformance C4)
 //! * **G4** With a chain cap no chain grows past 81 nodes. (`the_chain_cap_refuses_within_its_random_range`)
@@ -58,12 +58,19 @@
 //! * More than 32 handles may hold back so many free slots in their caches that an insert at the limit is refused early.
 
 mod chain;
+mod evict;
 mod locks;
+#[cfg(test)]
+mod models;
+mod options;
 #[cfg(test)]
 mod tests;
 
 use chain::{Chains, Link, Node};
+use evict::Noted;
 pub use locks::{GlobalLock, HashedLocks, LockScheme};
+pub use options::{Buckets, EVICTION_RANGE, Eviction, Options};
+use options::{CHAINLEN_SPREAD, MIN_CHAINLEN};
 
 use crate::counters::Counters;
 use crate::entry::{Entry, Slab, SlotCache};
@@ -74,97 +81,15 @@ use crate::table::{
 };
 use crate::tuple::{Direction, Tuple};
 
-/// Buckets that today's `early_drop` looks at (`NF_CT_EVICTION_RANGE`, since 2016).
-pub const EVICTION_RANGE: u32 = 8;
-
-/// Shortest chain at which an insert may be refused (`MIN_CHAINLEN`, raised from 8 to 50 in 2023).
-const MIN_CHAINLEN: u64 = 50;
-/// Width of the random part of the cap (`MAX_CHAINLEN`).
-const CHAINLEN_SPREAD: u64 = 30;
-
 /// Slots more than the limit, for the caches of 32 handles (each keeps at most two batches of 32).
+#[cfg(not(loom))]
 const SLACK_SLOTS: usize = 32 * 64;
+/// Few, so that slots are used again at once, and models stay small.
+#[cfg(loom)]
+const SLACK_SLOTS: usize = 2;
 
 /// Times an insert makes room before it gives up: others may take the room it made.
 const ROOM_ATTEMPTS: usize = 4;
-
-/// Connections that one look at a chain takes note of; a chain with more is looked at again.
-const NOTED: usize = 16;
-
-/// How many buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Buckets {
-    /// One for that many connections at the limit: 1 since 2021, 4 before, 8 in 2005.
-    OnePer(u32),
-    /// That many per connection.
-    PerConnection(u32),
-    /// That many (`nf_conntrack_buckets`).
-    Exactly(u32),
-}
-
-/// Who goes for a newcomer when the table is full (`early_drop`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Eviction {
-    /// 2005: the oldest non-ASSURED connection of the newcomer's bucket.
-    OldestOfBucket,
-    /// Since 2016 (and right since 2018): of [`EVICTION_RANGE`] buckets from the newcomer's on, the first that has any
-    /// non-ASSURED connection loses all of them.
-    AllOfFirstBucket,
-}
-
-/// Configuration of [`Chained`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// How many buckets.
-    pub buckets: Buckets,
-    /// Whether an insert into a chain of more than 50 + rand(30) nodes is refused (since 2021), which counts
-    /// `chaintoolong` and returns [`Insert::Full`].
-    pub chain_cap: bool,
-    /// Who goes for a newcomer.
-    pub eviction: Eviction,
-}
-
-impl Default for Options {
-    /// As Linux 6.18 is without sysctls.
-    fn default() -> Self {
-        Self {
-            buckets: Buckets::OnePer(1),
-            chain_cap: true,
-            eviction: Eviction::AllOfFirstBucket,
-        }
-    }
-}
-
-impl Options {
-    /// As Linux 2.6.14 was; with [`GlobalLock`].
-    #[must_use]
-    pub const fn kernel_2005() -> Self {
-        Self {
-            buckets: Buckets::OnePer(8),
-            chain_cap: false,
-            eviction: Eviction::OldestOfBucket,
-        }
-    }
-
-    fn bucket_count(&self, max_connections: usize) -> Result<u32, BuildError> {
-        let buckets = match self.buckets {
-            Buckets::OnePer(0) | Buckets::PerConnection(0) | Buckets::Exactly(0) => 0,
-            Buckets::OnePer(n) => max_connections.div_ceil(n as usize),
-            Buckets::PerConnection(n) => max_connections.saturating_mul(n as usize),
-            Buckets::Exactly(n) => n as usize,
-        };
-        match u32::try_from(buckets) {
-            Ok(n) if n > 0 => Ok(n),
-            _ => Err(BuildError::Option {
-                name: "buckets",
-                problem: format!(
-                    "{:?} makes {buckets} buckets for {max_connections} connections; 1 to 2^32 - 1 will do",
-                    self.buckets
-                ),
-            }),
-        }
-    }
-}
 
 /// The table. `H` hashes, `L` keeps threads apart; both are compiled in.
 #[derive(Debug)]
@@ -241,27 +166,6 @@ enum Attempt {
     NoRoom,
     /// No room, but an expired connection with one of the tuples was met and given back: there is some now.
     RoomMade,
-}
-
-/// Slots noted under a lock, to be dealt with after it.
-#[derive(Debug, Default)]
-struct Noted {
-    slots: [u32; NOTED],
-    count: usize,
-}
-
-impl Noted {
-    /// Notes a slot; what finds no place is met again another time.
-    fn note(&mut self, slot: u32) {
-        if let Some(place) = self.slots.get_mut(self.count) {
-            *place = slot;
-            self.count += 1;
-        }
-    }
-
-    fn slots(&self) -> &[u32] {
-        &self.slots[..self.count]
-    }
 }
 
 impl<H: TupleHasher, L: LockScheme> Chained<H, L> {
@@ -412,93 +316,6 @@ impl<H: TupleHasher, L: LockScheme> ChainedHandle<'_, H, L> {
         match attempt {
             Attempt::NoRoom if released => Attempt::RoomMade,
             _ => attempt,
-        }
-    }
-
-    /// Makes room at the limit: first of what has expired in the newcomer's two chains, then by eviction.
-    #[cold]
-    fn make_room(&mut self, hashes: [u64; 2], now: VirtualTime, sink: &mut impl EvictionSink) -> bool {
-        let table = self.table;
-        let [bucket, reply_bucket] = hashes.map(|hash| table.chains.bucket(hash));
-        let expired = self.release_expired_of(bucket, now) | self.release_expired_of(reply_bucket, now);
-        if expired {
-            return true;
-        }
-        table.evict_when_full
-            && match table.options.eviction {
-                Eviction::OldestOfBucket => self.evict_oldest(bucket, now, sink),
-                Eviction::AllOfFirstBucket => self.evict_range(bucket, now, sink),
-            }
-    }
-
-    /// Notes the slots of a chain that `wanted` says yes to. A connection with both nodes in the chain is noted twice.
-    fn note(&self, bucket: u32, wanted: impl Fn(&Entry) -> bool) -> Noted {
-        let mut noted = Noted::default();
-        self.table.locks.read(bucket, || {
-            self.table.walk(bucket, |link, entry| {
-                if wanted(entry) {
-                    link.node().into_iter().for_each(|node| noted.note(node.slot()));
-                }
-                false
-            });
-        });
-        noted
-    }
-
-    fn release_expired_of(&mut self, bucket: u32, now: VirtualTime) -> bool {
-        let noted = self.note(bucket, |entry| entry.is_expired(now));
-        (noted.slots().iter()).fold(false, |any, &slot| self.release_expired(slot, now) | any)
-    }
-
-    fn evict(&mut self, slot: u32, now: VirtualTime, sink: &mut impl EvictionSink) -> bool {
-        let victim = self.release(slot, |entry| {
-            (entry.status().is_evictable() && !entry.is_expired(now)).then(|| entry.as_evicted())
-        });
-        let Some(victim) = victim else {
-            return false;
-        };
-        self.counters.count(|c| c.early_drop += 1);
-        sink.evicted(victim);
-        true
-    }
-
-    /// As 2005: newcomers go to the head, so the last evictable node of the chain is the oldest.
-    fn evict_oldest(&mut self, bucket: u32, now: VirtualTime, sink: &mut impl EvictionSink) -> bool {
-        let mut oldest = None;
-        self.table.locks.read(bucket, || {
-            self.table.walk(bucket, |link, entry| {
-                if entry.status().is_evictable() {
-                    oldest = link.node().map(Node::slot);
-                }
-                false
-            });
-        });
-        oldest.is_some_and(|slot: u32| self.evict(slot, now, sink))
-    }
-
-    /// As since 2016.
-    fn evict_range(&mut self, first: u32, now: VirtualTime, sink: &mut impl EvictionSink) -> bool {
-        let buckets = self.table.chains.buckets();
-        let mut bucket = first;
-        for _ in 0..EVICTION_RANGE.min(buckets) {
-            if self.release_expired_of(bucket, now) || self.evict_all_of(bucket, now, sink) {
-                return true;
-            }
-            bucket = if bucket + 1 == buckets { 0 } else { bucket + 1 };
-        }
-        false
-    }
-
-    fn evict_all_of(&mut self, bucket: u32, now: VirtualTime, sink: &mut impl EvictionSink) -> bool {
-        let mut any = false;
-        loop {
-            let noted = self.note(bucket, |entry| entry.status().is_evictable());
-            let gone = (noted.slots().iter()).fold(false, |gone, &slot| self.evict(slot, now, sink) | gone);
-            any |= gone;
-            // A chain with more than was noted is looked at again, as long as that gets anywhere.
-            if !gone || noted.count < NOTED {
-                return any;
-            }
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What the conformance suite can't ask of every table.
 
+// Real threads: not for the model checker.
+#![cfg(not(loom))]
+
 use std::net::Ipv4Addr;
 
 use super::*;

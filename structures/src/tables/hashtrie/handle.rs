@@ -470,7 +470,7 @@ mod tests {
         };
         let table = HashTrie::<FoldHasher>::new(&sizing, &Options::default()).unwrap();
         let mut handle = table.handle();
-        let mut open = |handle: &mut TrieHandle<'_, FoldHasher>, port| {
+        let open = |handle: &mut TrieHandle<'_, FoldHasher>, port| {
             let packet = packet(port);
             let hash = handle.hash(&packet.tuple);
             let outcome = handle.insert(&packet, &packet.tuple.mirrored(), hash, &mut IgnoreEvictions);

@@ -33,8 +33,8 @@
 //!
 //! # Cost
 //! Connections: as `hashtrie`, about 180 bytes each. Prefixes: 512 bytes per node; a /24 takes 4 nodes below those
-//! of its zone and shares them with its neighbours. 10^5 prefixes of uniformly random addresses, which share least, take
-//! 400 bytes each; 64 neighbouring /24s 8 bytes each. Beside that 49 to 98 bytes in the map of exact prefixes.
+//! of its zone and shares them with its neighbours. 10^5 prefixes of uniformly random addresses, six in ten of them a /24,
+//! share little and take 400 bytes each; 64 neighbouring /24s 8 bytes each. Beside that 49 to 98 bytes in the map of exact prefixes.
 //! A lookup by prefix reads 2 lines for the zone and one for each 6 bits up to the deepest node of the path: 4 for IPv4 routes
 //! to /24, at most 6; 8 for an IPv6 /48, at most 22.
 //!
