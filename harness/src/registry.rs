@@ -33,7 +33,7 @@ pub fn tables() -> Vec<Table> {
         table::<Rcu<FoldHasher>>("rcu", RcuOptions::default()),
         table::<StdMap>("std", ()),
         table::<HashbrownMap>("hashbrown", ()),
-        prefix_table::<HashbrownPrefix>("hashbrown-prefix", ()),
+        prefix_table::<HashbrownPrefix>("hashbrown-prefix", ()).only_for_prefixes(),
         table::<Null>("null", ()),
     ]
 }
@@ -72,6 +72,8 @@ pub struct Table {
     pub options: String,
     /// Whether it also holds prefixes.
     pub prefixes: bool,
+    /// Whether it is measured with prefix workloads only, because another line measures the rest of it.
+    pub only_prefixes: bool,
     run: Run,
     conformance: Box<dyn Fn() + Send + Sync>,
     micro: MicroBuilder,
@@ -87,6 +89,15 @@ impl Debug for Table {
 }
 
 impl Table {
+    /// The same line, for prefix workloads only.
+    #[must_use]
+    pub fn only_for_prefixes(self) -> Self {
+        Self {
+            only_prefixes: true,
+            ..self
+        }
+    }
+
     /// Runs one cell on this table.
     ///
     /// # Errors
@@ -121,6 +132,7 @@ pub fn table<T: FlowTable>(name: &'static str, options: T::Options) -> Table {
         info: T::INFO,
         options: format!("{options:?}"),
         prefixes: false,
+        only_prefixes: false,
         run: Box::new(move |job| run::<T, NoPrefixes>(job, &options)),
         conformance: Box::new(move || {
             if T::INFO.answers {

@@ -8,8 +8,8 @@ use harness::measure::run::Job;
 use harness::measure::worker::LookupMode;
 use harness::registry::{Table, table};
 use structures::{
-    BuildError, ConnectionId, Direction, DumpCursor, Dumped, EvictionSink, FlowHandle, FlowTable, FoldHasher, Found, Insert,
-    PacketMeta, Sharing, Sizing, Status, TableInfo, Tuple, TupleHasher, VirtualTime,
+    BuildError, ConnectionId, Direction, DumpCursor, Dumped, EvictionSink, FlowHandle, FlowTable, FoldHasher,
+    Found, Insert, PacketMeta, Sharing, Sizing, Status, TableInfo, Tuple, TupleHasher, VirtualTime,
 };
 
 /// `btree`: an ordered map from tuple to connection, behind one lock.
@@ -80,10 +80,17 @@ impl FlowTable for BTree {
 
     fn new(sizing: &Sizing, (): &()) -> Result<Self, BuildError> {
         if sizing.max_connections == 0 {
-            return Err(BuildError::Capacity { asked: 0, limit: usize::MAX });
+            return Err(BuildError::Capacity {
+                asked: 0,
+                limit: usize::MAX,
+            });
         }
         let hasher = FoldHasher::with_seed(sizing.seed);
-        Ok(Self { max_connections: sizing.max_connections, hasher, inner: Mutex::default() })
+        Ok(Self {
+            max_connections: sizing.max_connections,
+            hasher,
+            inner: Mutex::default(),
+        })
     }
 
     fn handle(&self) -> Handle<'_> {
@@ -113,7 +120,10 @@ impl FlowHandle for Handle<'_> {
         let connection = inner.slots[slot].as_mut()?;
         connection.expires = packet.expires();
         connection.status = Status(connection.status.0 | packet.set_status.0);
-        Some(Found { id: connection.id, direction })
+        Some(Found {
+            id: connection.id,
+            direction,
+        })
     }
 
     fn insert(&mut self, packet: &PacketMeta, reply: &Tuple, _: u64, _: &mut impl EvictionSink) -> Insert {
@@ -150,15 +160,22 @@ impl FlowHandle for Handle<'_> {
     fn expire(&mut self, now: VirtualTime) -> usize {
         let mut inner = self.lock();
         let expired = |c: &Option<Dumped>| c.is_some_and(|c| c.expires <= now);
-        let slots: Vec<usize> = (0..inner.slots.len()).filter(|&slot| expired(&inner.slots[slot])).collect();
+        let slots: Vec<usize> = (0..inner.slots.len())
+            .filter(|&slot| expired(&inner.slots[slot]))
+            .collect();
         slots.into_iter().filter_map(|slot| inner.take(slot)).count()
     }
 
     fn dump(&mut self, cursor: &mut DumpCursor, budget: usize, sink: &mut dyn FnMut(Dumped)) -> bool {
         let inner = self.lock();
-        let from = usize::try_from(cursor.position).unwrap_or(usize::MAX).min(inner.slots.len());
+        let from = usize::try_from(cursor.position)
+            .unwrap_or(usize::MAX)
+            .min(inner.slots.len());
         let to = (from + budget).min(inner.slots.len());
-        inner.slots[from..to].iter().flatten().for_each(|connection| sink(*connection));
+        inner.slots[from..to]
+            .iter()
+            .flatten()
+            .for_each(|connection| sink(*connection));
         cursor.position = to as u64;
         to == inner.slots.len()
     }
@@ -179,7 +196,12 @@ fn the_example_table_runs_cells() {
     for workload in ["steady", "churn", "miss", "full"] {
         let trace = workloads::catalog::build(workload, 1 << 10, 1 << 14, 1).unwrap();
         for mode in [LookupMode::Single, LookupMode::Batched] {
-            let job = Job { trace: &trace, threads: 1, mode, cores: Vec::new() };
+            let job = Job {
+                trace: &trace,
+                threads: 1,
+                mode,
+                cores: Vec::new(),
+            };
             let measurement = line().run(&job).unwrap();
             assert_eq!(measurement.ops, trace.ops.len() as u64, "{workload}");
         }
