@@ -3,6 +3,8 @@
 //! Needs Chromium (`apt-get install chromium`, or `CHROMIUM=/path/to/chromium`); where there is none the tests say so
 //! and pass.
 
+#![expect(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 mod support;
 
 use std::fs;

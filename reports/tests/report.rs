@@ -3,6 +3,8 @@
 //! `cargo test -p reports --test report` leaves a demonstration report, of synthetic records, in the build folder's
 //! `tmp/demo-report.html`.
 
+#![expect(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 mod support;
 
 use std::collections::BTreeSet;

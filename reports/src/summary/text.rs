@@ -267,7 +267,7 @@ mod tests {
                 panic!("an error")
             };
             // One round a little faster, one a little slower.
-            same.wall_ns = (same.wall_ns as f64 * [1.01, 0.995, 1.0, 1.002, 0.997][index]).round() as u64;
+            same.wall_ns = same.wall_ns * [1010, 995, 1000, 1002, 997][index] / 1000;
             records[index + 5].outcome = Outcome::Ok(same);
         }
         let text = render(&RunSummary::from_records(&records), 80);
