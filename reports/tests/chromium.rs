@@ -65,7 +65,7 @@ fn run(browser: &Path, arguments: &[&str], page: &Path) -> std::process::Output 
             "--disable-dev-shm-usage",
             "--hide-scrollbars",
         ])
-        .args(["--enable-logging=stderr", "--v=0"])
+        .args(["--enable-logging=stderr", "--v=0", "--timeout=60000"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(arguments)
         .arg(format!("file://{}", page.display()))

@@ -97,10 +97,12 @@ fn line(row: &Row, width: usize) -> String {
         .latency
         .as_ref()
         .map_or_else(|| "-".to_owned(), |latency| digits(latency.p99_ns));
+    // The harness holds no connections: its bytes over theirs would say nothing.
     let memory = figures
         .memory
         .as_ref()
-        .map_or_else(|| "-".to_owned(), |memory| digits(memory.allocated));
+        .filter(|_| row.standing != Standing::Harness);
+    let memory = memory.map_or_else(|| "-".to_owned(), |memory| digits(memory.allocated));
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
