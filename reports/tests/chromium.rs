@@ -3,6 +3,8 @@
 //! Needs Chromium (`apt-get install chromium`, or `CHROMIUM=/path/to/chromium`); where there is none the tests say so
 //! and pass.
 
+#![expect(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 mod support;
 
 use std::fs;
@@ -63,7 +65,7 @@ fn run(browser: &Path, arguments: &[&str], page: &Path) -> std::process::Output 
             "--disable-dev-shm-usage",
             "--hide-scrollbars",
         ])
-        .args(["--enable-logging=stderr", "--v=0"])
+        .args(["--enable-logging=stderr", "--v=0", "--timeout=60000"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(arguments)
         .arg(format!("file://{}", page.display()))

@@ -3,6 +3,8 @@
 //! `cargo test -p reports --test report` leaves a demonstration report, of synthetic records, in the build folder's
 //! `tmp/demo-report.html`.
 
+#![expect(clippy::unwrap_used, reason = "a test program: a panic is a failed test")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -543,4 +545,12 @@ fn colours_have_contrast_in_light_dark_and_print() {
         }
         check("--bad", "--bad-bg", 4.5);
     }
+}
+
+/// The same run as plain text, printed for whoever looks (`cargo test -p reports --test report -- --nocapture`).
+#[test]
+fn the_summary_of_the_demo_fits_a_terminal() {
+    let text = reports::summary::render_headline(&RunSummary::from_records(&demo()), 80);
+    println!("{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80) && text.lines().count() > 100);
 }

@@ -15,6 +15,20 @@ pub struct Axis {
     pub ticks: Vec<(f64, String)>,
 }
 
+/// A logarithmic range wider than this shows whole decades only, where labels stand side by side.
+const WIDE_DECADES: f64 = 1.5;
+
+impl Axis {
+    /// For a narrow axis to base 10: only powers of ten, if at least two of them are left.
+    pub fn keep_decades(&mut self) {
+        let whole = |place: f64| (place - place.round()).abs() < 1e-9;
+        let decades = self.ticks.iter().filter(|(place, _)| whole(*place)).count();
+        if self.high - self.low > WIDE_DECADES && decades >= 2 {
+            self.ticks.retain(|(place, _)| whole(*place));
+        }
+    }
+}
+
 /// Most ticks on an axis: more would touch at phone width.
 const MOST_TICKS: usize = 7;
 
@@ -217,6 +231,17 @@ mod tests {
             labels(&log10_axis("", [10.0, 40.0])),
             ["10", "15", "20", "30", "40"]
         );
+    }
+
+    #[test]
+    fn a_narrow_wide_axis_keeps_decades() {
+        let mut wide = log10_axis("", [1.5, 120.0]);
+        wide.keep_decades();
+        assert_eq!(labels(&wide), ["10", "100"]);
+        let mut narrow = log10_axis("", [10.0, 40.0]);
+        let before = narrow.clone();
+        narrow.keep_decades();
+        assert_eq!(narrow, before);
     }
 
     #[test]

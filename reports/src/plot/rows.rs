@@ -33,10 +33,13 @@ pub enum Shown {
         tick: Option<f64>,
     },
     /// Points, each with a look and an interval.
-    Points(Vec<(Look, f64, Option<(f64, f64)>)>),
+    Points(Vec<Point>),
     /// Nothing to show: a reason instead.
     Nothing(String),
 }
+
+/// A point in a row: its look, its value, and the ends of its interval.
+pub type Point = (Look, f64, Option<(f64, f64)>);
 
 /// A row.
 #[derive(Debug, Clone, PartialEq)]

@@ -102,7 +102,7 @@ impl<'a> Context<'a> {
         }
         let kind = workload.split_once(':').map_or(workload, |(kind, _)| kind);
         let about = match kind {
-            "steady" => "lookups that hit, a few connections far more often than most",
+            "steady" => "lookups that hit, some far more often",
             "churn" => "connections open, live and close",
             "miss" => "packets of connections that are not there",
             "full" => "a table at capacity that must evict",

@@ -429,8 +429,9 @@ fn timeline(model: &Model) -> Vec<TimelinePoint> {
                 evicted_attack += over - from_legitimate;
                 unassured -= from_legitimate;
                 unassured = (unassured + 60).min(3000);
-                attack = attack.min(CAPACITY - assured - unassured);
             }
+            // What becomes ASSURED takes its room from attack connections that time out.
+            attack = attack.min(CAPACITY - assured - unassured);
             TimelinePoint {
                 time_ms: step * 500,
                 op: step * 9000,

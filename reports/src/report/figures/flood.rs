@@ -20,7 +20,7 @@ const MS_PER_S: f64 = 1000.0;
 type LayerSpec = (&'static str, u8, fn(&TimelinePoint) -> u64);
 const LIVE: [LayerSpec; 3] = [
     ("legitimate, ASSURED", 0, |point| point.live_assured),
-    ("legitimate, not ASSURED", 5, |point| point.live_unassured),
+    ("legitimate, not ASSURED", 4, |point| point.live_unassured),
     ("attack", 1, |point| point.live_attack),
 ];
 

@@ -17,7 +17,7 @@ const LEAST_STEP: f64 = 0.012;
 /// interrupts, would press everything else to the floor, and is in the data table.
 const MOST_BURSTS: u64 = 10_000;
 /// Percentiles that get a marker, as number of nines.
-const MARKED: [f64; 4] = [0.301_029_995_663_981_2, 1.0, 2.0, 3.0];
+const MARKED: [f64; 4] = [std::f64::consts::LOG10_2, 1.0, 2.0, 3.0];
 
 pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError> {
     let groups: Vec<&Group> = context

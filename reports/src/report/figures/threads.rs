@@ -1,5 +1,7 @@
 //! Throughput over threads.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::plot::PlotError;
 use crate::plot::axis::{log2, log2_axis, log10_axis};
 use crate::plot::lines::{Lines, Point, Series};
@@ -116,13 +118,21 @@ fn panel(context: &Context<'_>, scene: &Scene, groups: &[&Group]) -> Result<Pane
     })
 }
 
-/// Tables that failed at some number of threads.
+/// Tables without a number, and with how many threads where not with all.
 fn failed_threads(groups: &[&Group]) -> String {
-    let notes = groups.iter().filter_map(|group| {
-        let note = failed_note(&[group]);
-        (!note.is_empty()).then(|| format!("With {} threads: {note}.", group.threads))
-    });
-    notes.collect::<Vec<_>>().join(" ")
+    let notes: BTreeMap<u32, String> = groups
+        .iter()
+        .map(|group| (group.threads, failed_note(&[group])))
+        .filter(|(_, note)| !note.is_empty())
+        .collect();
+    let distinct: BTreeSet<&String> = notes.values().collect();
+    if notes.len() == groups.len() && distinct.len() == 1 {
+        return distinct.into_iter().cloned().collect();
+    }
+    let each = notes
+        .iter()
+        .map(|(threads, note)| format!("Threads {threads}: {note}."));
+    each.collect::<Vec<_>>().join(" ")
 }
 
 /// Lines through the best and the worst point at the fewest threads, as steep as the threads grow.
