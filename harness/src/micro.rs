@@ -131,9 +131,9 @@ impl<T: FlowTable> Micro for Bench<T> {
         let mut handle = self.table.handle();
         for packet in &self.newcomers {
             if wanted {
-                insert(&mut handle, packet)
+                insert(&mut handle, packet);
             } else {
-                remove(&mut handle, packet)
+                remove(&mut handle, packet);
             }
         }
         self.newcomers_present = wanted;

@@ -121,7 +121,7 @@ pub fn size_name(connections: u64) -> String {
 }
 
 /// Lookups handed to a table at once in batch cells.
-pub const BATCH: u32 = structures::MAX_BATCH as u32;
+pub const BATCH: u32 = crate::measure::BURST_U32;
 
 /// All cells, in a stable order.
 #[must_use]

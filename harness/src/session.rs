@@ -20,6 +20,9 @@ use crate::registry::{self, Table};
 use crate::workload::{self, CaptureOptions, Workload};
 use crate::{machine, program};
 
+/// Facts of the traces, by workload and connections.
+type Traces = BTreeMap<(String, u64), TraceFacts>;
+
 /// Everything chosen and prepared for a run.
 #[derive(Debug)]
 pub struct Session {
@@ -30,7 +33,7 @@ pub struct Session {
     /// Seed of the run.
     pub seed: u64,
     captures: CaptureOptions,
-    traces: BTreeMap<(String, u64), TraceFacts>,
+    traces: Traces,
     program: Program,
     machine: Machine,
 }
@@ -135,10 +138,7 @@ impl Session {
 }
 
 /// Synthetic workloads and those of the captures. A capture decides its own size, so it is read here.
-fn known_workloads(
-    captures: &CaptureOptions,
-    args: &CellArgs,
-) -> Result<(Vec<Workload>, BTreeMap<(String, u64), TraceFacts>)> {
+fn known_workloads(captures: &CaptureOptions, args: &CellArgs) -> Result<(Vec<Workload>, Traces)> {
     let mut workloads = workload::synthetic();
     let mut traces = BTreeMap::new();
     let names = workloads
@@ -194,7 +194,7 @@ fn check_names<N: Into<String>>(what: &str, asked: &[String], known: impl Iterat
     }
 }
 
-fn missing(cells: &[Cell], traces: &BTreeMap<(String, u64), TraceFacts>) -> Vec<(String, u64)> {
+fn missing(cells: &[Cell], traces: &Traces) -> Vec<(String, u64)> {
     let mut wanted: Vec<_> = cells
         .iter()
         .map(|cell| (cell.workload.clone(), cell.connections))

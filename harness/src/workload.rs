@@ -59,6 +59,9 @@ enum CaptureData {
     File(PathBuf),
 }
 
+/// The built-in capture that is a flood already: no second one is laid over it.
+const RECORDED_FLOOD: &str = "flood";
+
 /// The captures that come with the program; `pcaps/` says how they were recorded.
 const BUILT_IN: [(&str, &[u8]); 2] = [
     ("everyday", include_bytes!("../../pcaps/everyday.pcap.zst")),
@@ -154,10 +157,14 @@ impl CaptureOptions {
     /// Names of the workloads that the captures give.
     #[must_use]
     pub fn workload_names(&self) -> Vec<String> {
-        self.sources()
-            .iter()
-            .flat_map(|s| [format!("{REPLAY}{}", s.name), format!("{FLOOD}{}", s.name)])
-            .collect()
+        let of_source = |source: &CaptureSource| {
+            let flooded = !matches!(source.data, CaptureData::BuiltIn(_)) || source.name != RECORDED_FLOOD;
+            let flood = flooded.then(|| format!("{FLOOD}{}", source.name));
+            std::iter::once(format!("{REPLAY}{}", source.name))
+                .chain(flood)
+                .collect::<Vec<_>>()
+        };
+        self.sources().iter().flat_map(of_source).collect()
     }
 }
 

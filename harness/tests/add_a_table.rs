@@ -62,7 +62,7 @@ struct Handle<'t>(&'t BTree);
 
 impl Handle<'_> {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.inner.lock().unwrap()
+        self.0.inner.lock().expect("no panic under the lock")
     }
 }
 
@@ -98,11 +98,11 @@ impl FlowTable for BTree {
     }
 
     fn len(&self) -> usize {
-        self.inner.lock().unwrap().len()
+        self.inner.lock().expect("no panic under the lock").len()
     }
 
     fn memory_bytes(&self) -> usize {
-        let inner = self.inner.lock().unwrap();
+        let inner = self.inner.lock().expect("no panic under the lock");
         inner.slots.capacity() * size_of::<Option<Dumped>>()
             + inner.by_tuple.len() * (size_of::<Tuple>() + size_of::<(usize, Direction)>())
     }

@@ -281,12 +281,19 @@ impl Slab {
     /// Counts one more connection, unless the limit is reached.
     #[inline]
     pub fn reserve(&self) -> bool {
-        // Relaxed: only the count matters; slots are handed over by the free list and the table's own publication.
-        if self.live.fetch_add(1, Ordering::Relaxed) < self.max_connections {
-            return true;
+        // A compare-and-swap, not an add that is taken back: the add would let two racing newcomers refuse each other
+        // with one place left.
+        let mut live = self.len();
+        while live < self.max_connections {
+            // Relaxed: only the count matters; slots are handed over by the free list and the table's own publication.
+            let counted =
+                self.live
+                    .compare_exchange_weak(live, live + 1, Ordering::Relaxed, Ordering::Relaxed);
+            match counted {
+                Ok(_) => return true,
+                Err(now) => live = now,
+            }
         }
-        // Relaxed: as above; takes back what was counted too much.
-        self.live.fetch_sub(1, Ordering::Relaxed);
         false
     }
 

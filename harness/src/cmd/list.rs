@@ -38,9 +38,9 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         cells(args, &mut text, &mut json)?;
     }
     if args.json {
-        super::print_json(&Value::Object(json))?
+        super::print_json(&Value::Object(json))?;
     } else {
-        super::print(&text)?
+        super::print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use reports::report::ReportOptions;
 use reports::summary::RunSummary;
 
 use crate::args::ReportArgs;
-use crate::exit;
+use crate::{exit, registry, workload};
 
 /// Name of the report in a run's folder.
 pub const FILE: &str = "report.html";
@@ -44,7 +44,7 @@ pub fn write(records: &[Record], output: &Path, json: bool) -> Result<bool> {
         bail!("no cell is finished: nothing to report");
     }
     let summary = RunSummary::from_records(records);
-    let html = reports::report::render(records, &ReportOptions::default())?;
+    let html = reports::report::render(records, &options())?;
     std::fs::write(output, html).with_context(|| format!("writing {}", output.display()))?;
     if json {
         super::print_json(&summary)?;
@@ -57,4 +57,22 @@ pub fn write(records: &[Record], output: &Path, json: bool) -> Result<bool> {
         super::print(&format!("report:  {}\n", output.display()))?;
     }
     Ok(summary.failed())
+}
+
+/// What the report says of tables and workloads.
+fn options() -> ReportOptions {
+    let about = |table: registry::Table| {
+        (
+            table.name.to_owned(),
+            format!("{}; {}", table.info.summary, table.info.locking),
+        )
+    };
+    ReportOptions {
+        about_tables: registry::all_tables().into_iter().map(about).collect(),
+        about_workloads: workload::synthetic()
+            .into_iter()
+            .map(|w| (w.name, w.about))
+            .collect(),
+        ..ReportOptions::default()
+    }
 }
