@@ -7,6 +7,9 @@
 //! slot = popularity rank:  | 0 ........ long-lived ........ 3N/4 | ... short-lived ... N-1 |
 //! a close takes              1 of 8, anywhere                      7 of 8, here
 //! ```
+//! One close in eight is followed, a few packets later, by a straggler: a late packet of the closed connection, which must
+//! miss. A table that still finds what was removed is caught by these.
+//!
 //! Closes and opens alternate, so that N or N-1 connections are live. A slot is emptied at random, so that lifetimes are
 //! a mixture of two exponentials whose means are apart by a factor of 29: heavier than exponential, nothing like FIFO.
 //!
@@ -27,6 +30,10 @@ pub const EVENTS_PER_MILLE: u32 = 100;
 const YOUNG_PER_MILLE: u32 = 250;
 /// Of 1000 closes, those that take a short-lived connection.
 const SHORT_CLOSES_PER_MILLE: u32 = 875;
+/// Of 1000 closes, those that a late packet follows.
+const STRAGGLERS_PER_MILLE: u32 = 125;
+/// Of 1000 packets while a straggler is under way, those that are it: ten packets later on average.
+const ARRIVAL_PER_MILLE: u32 = 100;
 /// One slot of this many is short-lived.
 const SHORT_SHARE: u32 = 4;
 /// Packets of a new connection before it is one of many.
@@ -62,6 +69,8 @@ struct Churning {
     slots: Vec<u32>,
     /// The slot whose connection was closed last and not yet replaced.
     vacant: Option<u32>,
+    /// A closed connection of which one more packet is under way.
+    straggler: Option<u32>,
     nursery: Nursery,
     next_number: u32,
 }
@@ -78,13 +87,16 @@ impl Churning {
             traffic: Traffic::new(live),
             slots: (0..live).map(|rank| by_rank.apply32(rank)).collect(),
             vacant: None,
+            straggler: None,
             nursery: Nursery::default(),
             next_number: live,
         }
     }
 
     fn next(&mut self) {
-        if self.random.chance(EVENTS_PER_MILLE) {
+        if self.straggler.is_some() && self.random.chance(ARRIVAL_PER_MILLE) {
+            self.late_packet();
+        } else if self.random.chance(EVENTS_PER_MILLE) {
             match self.vacant.take() {
                 Some(slot) => self.open(slot),
                 None => self.close(),
@@ -121,12 +133,28 @@ impl Churning {
             self.random.below32(live)
         };
         self.vacant = Some(slot);
+        let connection = self.slots[slot as usize];
+        if self.random.chance(STRAGGLERS_PER_MILLE) {
+            self.straggler = Some(connection);
+        }
         self.builder.push(Step {
             kind: OpKind::Close,
-            connection: self.slots[slot as usize],
+            connection,
             direction: either_way(&mut self.random),
             set_status: ESTABLISHED,
         });
+    }
+
+    /// A packet of a connection that is closed already.
+    fn late_packet(&mut self) {
+        if let Some(connection) = self.straggler.take() {
+            self.builder.push(Step {
+                kind: OpKind::Miss,
+                connection,
+                direction: either_way(&mut self.random),
+                set_status: Status::NEW,
+            });
+        }
     }
 
     /// The next packet of a connection in the nursery; false where the one picked is gone.
