@@ -23,7 +23,7 @@ pub enum Profile {
 pub struct Scale {
     /// Connections of synthetic workloads.
     pub sizes: Vec<u64>,
-    /// Further sizes, too dear for every workload: only for [`HEADLINE`] ones, one thread, single lookups.
+    /// Further sizes, too dear for every workload: only for [`HEADLINE`] ones, with single lookups.
     pub headline_sizes: Vec<u64>,
     /// Size at which threads beyond the first are measured.
     pub threaded_sizes: Vec<u64>,
@@ -43,7 +43,7 @@ pub struct Scale {
 const QUICK_BUDGET_S: u64 = 140;
 
 /// Workloads that every size is measured with.
-const HEADLINE: [&str; 2] = ["steady", "churn"];
+const HEADLINE: [&str; 1] = ["steady"];
 
 impl Profile {
     /// What the profile measures on a machine with `cpus` CPUs.
@@ -55,7 +55,7 @@ impl Profile {
                 headline_sizes: vec![1 << 20],
                 threaded_sizes: vec![1 << 17],
                 threads: if cpus > 1 { vec![1, cpus] } else { vec![1] },
-                rounds: 5,
+                rounds: 4,
                 least_ops: 1 << 17,
                 most_ops: 1 << 19,
                 budget_s: Some(QUICK_BUDGET_S),
@@ -171,41 +171,37 @@ fn chosen(names: &[String], name: &str) -> bool {
 
 /// The (connections, threads, batch) a workload is measured at.
 fn shapes(workload: &Workload, scale: &Scale, selection: &Selection) -> Vec<(u64, u32, u32)> {
-    let sizes = if let Some(fixed) = workload.fixed_connections {
-        vec![fixed]
-    } else if selection.sizes.is_empty() {
-        let headline = scale
-            .headline_sizes
-            .iter()
-            .filter(|_| HEADLINE.contains(&workload.name.as_str()));
-        scale.sizes.iter().chain(headline).copied().collect()
-    } else {
-        selection.sizes.clone()
-    };
     let mut shapes = Vec::new();
-    for &size in &sizes {
-        let headline_only = scale.headline_sizes.contains(&size) && selection.sizes.is_empty();
-        if !selection.threads.is_empty() {
-            let threads = selection
-                .threads
-                .iter()
-                .filter(|&&t| t == 1 || workload.partitionable);
-            shapes.extend(threads.map(|&t| (size, t, 1)));
-        } else {
-            shapes.push((size, 1, 1));
-            let threaded = workload.partitionable
-                && (scale.threaded_sizes.contains(&size) || !selection.sizes.is_empty());
-            let more = scale.threads.iter().filter(|&&t| t > 1 && threaded);
-            shapes.extend(more.map(|&t| (size, t, 1)));
-        }
-        if workload.batched
-            && !headline_only
-            && (selection.threads.is_empty() || selection.threads.contains(&1))
-        {
+    for size in sizes(workload, scale, selection) {
+        let threads = thread_counts(size, workload, scale, selection);
+        shapes.extend(threads.iter().map(|&count| (size, count, 1)));
+        let headline_only = selection.sizes.is_empty() && scale.headline_sizes.contains(&size);
+        if workload.batched && threads.contains(&1) && !headline_only {
             shapes.push((size, 1, BATCH));
         }
     }
     shapes
+}
+
+fn sizes(workload: &Workload, scale: &Scale, selection: &Selection) -> Vec<u64> {
+    if let Some(fixed) = workload.fixed_connections {
+        return vec![fixed];
+    }
+    if !selection.sizes.is_empty() {
+        return selection.sizes.clone();
+    }
+    let headline = HEADLINE.contains(&workload.name.as_str());
+    let further = scale.headline_sizes.iter().filter(|_| headline);
+    scale.sizes.iter().chain(further).copied().collect()
+}
+
+/// One thread, and more where the workload's connections can be dealt out.
+fn thread_counts(size: u64, workload: &Workload, scale: &Scale, selection: &Selection) -> Vec<u32> {
+    let asked = !selection.threads.is_empty();
+    let here = asked || !selection.sizes.is_empty() || scale.threaded_sizes.contains(&size);
+    let counts = if asked { &selection.threads } else { &scale.threads };
+    let fits = |count: &&u32| **count == 1 || (here && workload.partitionable);
+    counts.iter().filter(fits).copied().collect()
 }
 
 /// The order of one round: all cells, shuffled by seed and round.
@@ -243,6 +239,49 @@ mod tests {
         };
         assert_eq!(cell_name(&cell), "rcu/steady/2^17/t2/b1");
         assert_eq!(size_name(1000), "1000");
+    }
+
+    fn workload(name: &str, partitionable: bool) -> Workload {
+        Workload {
+            name: name.into(),
+            about: String::new(),
+            fixed_connections: None,
+            partitionable,
+            batched: true,
+            needs: Needs::Connections,
+        }
+    }
+
+    #[test]
+    fn shapes_follow_profile_and_command_line() {
+        let scale = Profile::Quick.scale(2);
+        let quick = shapes(&workload("steady", true), &scale, &Selection::default());
+        assert!(
+            quick.contains(&(1 << 20, 1, 1))
+                && quick.contains(&(1 << 17, 2, 1))
+                && quick.contains(&(1 << 14, 1, BATCH))
+        );
+        assert!(
+            !quick.contains(&(1 << 20, 2, 1)) && !quick.contains(&(1 << 20, 1, BATCH)),
+            "too dear"
+        );
+        let quick = shapes(&workload("full", false), &scale, &Selection::default());
+        assert!(
+            quick
+                .iter()
+                .all(|&(size, threads, _)| size < 1 << 20 && threads == 1)
+        );
+
+        let asked = Selection {
+            sizes: vec![5],
+            threads: vec![2],
+            ..Selection::default()
+        };
+        assert_eq!(shapes(&workload("steady", true), &scale, &asked), [(5, 2, 1)]);
+        assert!(
+            shapes(&workload("full", false), &scale, &asked).is_empty(),
+            "nothing silently becomes one thread"
+        );
     }
 
     #[test]
