@@ -251,13 +251,13 @@ impl Keep {
 impl Drop for Inside<'_> {
     #[inline]
     fn drop(&mut self) {
+        // Release: pairs with the Acquire in horizon(); all reads of this operation come before any reuse of
+        // what they saw. Relaxed only as a planted fault, which the models must find.
         let leaving = if fault::planted(Fault::RelaxedLeave) {
             Ordering::Relaxed
         } else {
             Ordering::Release
         };
-        // Release: pairs with the Acquire in horizon(); all reads of this operation come before any reuse of
-        // what they saw.
         self.0.store(IDLE, leaving);
     }
 }
