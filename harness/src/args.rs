@@ -36,9 +36,9 @@ Examples:
   ctbench bench
   ctbench bench --profile full --out results/night
   ctbench bench --out results/night --resume
-  ctbench bench --tables rcu,chained --workloads steady --flows 2^10,2^20 --threads 1,2
+  ctbench bench --tables rcu,chained --workloads steady --flows 2^10,2^20
   ctbench bench --filter '^rcu/steady/.*/b32$'
-  ctbench bench --capture office.pcapng --capture isp.pcap.gz --workloads replay:office,flood:isp
+  ctbench bench --capture office.pcapng --capture isp.pcap.gz
 
 A cell is named table/workload/connections/threads/batch, such as rcu/steady/2^17/t1/b32;
 --filter takes a regular expression over that name. A cell is run in a process of its own, in
@@ -123,7 +123,7 @@ pub struct BenchArgs {
     /// Repetitions of every cell, instead of the profile's
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
-    /// Start no new round after so many seconds, once every cell was run; 0: no limit [default: 150 for quick]
+    /// Start no new round after so many seconds, once every cell was run; 0: no limit [default: 140 for quick]
     #[arg(long, value_name = "SECONDS")]
     pub budget: Option<u64>,
     /// Print the summary as JSON on stdout

@@ -72,7 +72,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let warnings = findings.iter().filter(|f| f.level == Level::Warn).count();
     writeln!(
         text,
-        "\n{warnings} warnings. Ratios within one run stand up to most of these; absolute times do not."
+        "\n{warnings} warnings. Ratios within one run withstand most of these, times do not."
     )?;
     super::print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -236,7 +236,7 @@ fn jitter() -> Finding {
     }
     let share = stolen as f64 / WATCH_NS as f64 * 100.0;
     let found = format!(
-        "{share:.2} % of half a second taken by others, at most {} us at once",
+        "{share:.2} % of the time taken by others, {} us at most",
         worst / 1000
     );
     let level = if share > 1.0 { Level::Warn } else { Level::Ok };
