@@ -41,6 +41,18 @@ pub fn digits(value: f64) -> String {
     }
 }
 
+/// A share as a percentage with one decimal, `<0.1%` where it would look like nothing and is not.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    if share == 0.0 {
+        "0%".to_owned()
+    } else if share < 0.0005 {
+        "<0.1%".to_owned()
+    } else {
+        format!("{:.1}%", 100.0 * share)
+    }
+}
+
 /// Groups of three: `1,048,576`.
 #[must_use]
 pub fn grouped(count: u64) -> String {
@@ -195,6 +207,20 @@ mod tests {
         assert_eq!(duration(2e9), "2.00 s");
         assert_eq!(bytes(32 << 10), "32 KiB");
         assert_eq!(bytes(100), "100 B");
+    }
+
+    #[test]
+    fn a_share_that_is_not_nothing_does_not_look_like_it() {
+        let cases = [
+            (0.0, "0%"),
+            (1e-9, "<0.1%"),
+            (0.000_51, "0.1%"),
+            (0.2726, "27.3%"),
+            (1.0, "100.0%"),
+        ];
+        for (share, text) in cases {
+            assert_eq!(percent(share), text);
+        }
     }
 
     #[test]

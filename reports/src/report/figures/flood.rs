@@ -9,7 +9,7 @@ use crate::record::TimelinePoint;
 use crate::summary::{Group, HARNESS_TABLE};
 use crate::units::{grouped, short_count};
 
-use super::super::context::{Context, failed_note};
+use super::super::context::{Context, note};
 use super::super::view::{DataTable, Figure, LegendItem, Panel, PanelGroup};
 
 /// Most points drawn of a timeline: two per pixel of the plot.
@@ -120,7 +120,7 @@ fn figure(
         });
     }
     if let Some(last) = events.last_mut() {
-        last.note = failed_note(&[group]);
+        last.note = note(&[group]);
     }
     let mut legend: Vec<LegendItem> = LIVE
         .iter()

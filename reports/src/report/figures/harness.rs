@@ -26,7 +26,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
         .collect();
     let values = groups.iter().flat_map(|(group, null)| {
         group
-            .ranked()
+            .measured()
             .map(|(_, figures)| figures.ns_per_packet.median)
             .chain([null.ns_per_packet.median])
     });
@@ -76,7 +76,7 @@ fn fastest(group: &Group) -> Option<(&str, f64)> {
 fn row(context: &Context<'_>, group: &Group, null: &Figures) -> Row {
     let own = null.ns_per_packet.median.log10();
     let mut points: Vec<_> = group
-        .ranked()
+        .measured()
         .map(|(row, figures)| {
             (
                 context.look(&row.table),
