@@ -14,7 +14,7 @@ const ROW: u32 = 24;
 /// Height of everything but the rows.
 const AROUND: u32 = 24 + 24 + 20;
 /// Room for names.
-const LEFT: u32 = 122;
+const LEFT: u32 = 138;
 /// Longest name that fits there.
 const LONGEST_NAME: usize = 18;
 /// Half the thickness of a bar.

@@ -130,11 +130,11 @@ pub(super) fn note(groups: &[&Group]) -> String {
             at_sizes(groups, |row| row.standing == Standing::Failed),
         ),
         (
-            "Refuses newcomers when full, so does less work, not ranked: ",
+            "Not ranked, refuses newcomers when full: ",
             at_sizes(groups, |row| row.standing == Standing::Refuses),
         ),
         (
-            "Met no limit, not ranked: ",
+            "Not ranked, met no limit: ",
             at_sizes(groups, |row| row.standing == Standing::NoLimit),
         ),
     ];

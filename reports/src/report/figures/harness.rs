@@ -59,8 +59,9 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
                   null table takes a large part of the fastest table's time, differences between fast tables are larger than \
                   their ratio says. The axis is logarithmic."
             .into(),
+        beside: None,
         legend: context.legend(has_row)?,
-        groups: vec![PanelGroup { heading: String::new(), panels: vec![panel] }],
+        groups: vec![PanelGroup::plain(String::new(), vec![panel])],
         commands: context.invocation.reproduce(groups.iter().map(|(group, _)| *group)),
         data: data(&groups),
     }))

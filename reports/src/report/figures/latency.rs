@@ -52,8 +52,9 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
                   also interrupts of the machine, which hit every table alike). Lines end at 99.99, or where \
                   there are no more bursts to tell percentiles from; the maximum is in the numbers below."
             .into(),
+        beside: None,
         legend: context.legend(has_row)?,
-        groups: vec![PanelGroup { heading: String::new(), panels }],
+        groups: vec![PanelGroup::plain(String::new(), panels)],
         commands: context.invocation.reproduce(groups.iter().copied()),
         data: data(&groups),
     }))

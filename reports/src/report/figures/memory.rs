@@ -94,10 +94,11 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
                   included, the allocator's own free pages not; the data table has resident bytes too. A tick far \
                   from the end of its bar means that the table's own count leaves something out."
             .into(),
+        beside: None,
         legend,
         commands: context.invocation.reproduce(groups.iter().copied()),
         data: data(&groups),
-        groups: vec![PanelGroup { heading: String::new(), panels }],
+        groups: vec![PanelGroup::plain(String::new(), panels)],
     }))
 }
 

@@ -40,8 +40,9 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
                   at the best and the worst table's throughput at the fewest threads. A line that bends down pays for \
                   sharing; one that falls is slower with more threads. All threads work on one table."
             .into(),
+        beside: None,
         legend: context.legend(has_row)?,
-        groups: vec![PanelGroup { heading: String::new(), panels }],
+        groups: vec![PanelGroup::plain(String::new(), panels)],
         commands: context.invocation.reproduce(all.iter().copied()),
         data: data(context, &shown),
     }))

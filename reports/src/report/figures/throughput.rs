@@ -35,14 +35,8 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
     if shown.is_empty() {
         return Ok(None);
     }
-    let mut groups = vec![PanelGroup {
-        heading: String::new(),
-        panels: sweeps,
-    }];
-    groups.push(PanelGroup {
-        heading: "Workloads of one size".into(),
-        panels: singles,
-    });
+    let mut groups = vec![PanelGroup::plain(String::new(), sweeps)];
+    groups.push(PanelGroup::plain("Workloads of one size".into(), singles));
     groups.retain(|group| !group.panels.is_empty());
     let has_row = |table: &str| {
         shown
@@ -61,6 +55,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
              Where whiskers of two tables overlap, look at the matrix: it compares round by round. {}",
             caches.explanation()
         ),
+        beside: None,
         legend: context.legend(has_row)?,
         commands: context.invocation.reproduce(shown.iter().copied()),
         data: data(&shown),
