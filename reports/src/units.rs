@@ -41,6 +41,18 @@ pub fn digits(value: f64) -> String {
     }
 }
 
+/// A share as a percentage with one decimal, `<0.1%` where it would look like nothing and is not.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    if share == 0.0 {
+        "0%".to_owned()
+    } else if share < 0.0005 {
+        "<0.1%".to_owned()
+    } else {
+        format!("{:.1}%", 100.0 * share)
+    }
+}
+
 /// Groups of three: `1,048,576`.
 #[must_use]
 pub fn grouped(count: u64) -> String {
@@ -143,6 +155,19 @@ pub fn fit(text: &str, width: usize) -> String {
     out
 }
 
+/// As [`fit`], but cut in the middle: names of files often begin alike and end apart.
+#[must_use]
+pub fn fit_middle(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width || width < 5 {
+        return fit(text, width);
+    }
+    let tail = (width - 1) / 2;
+    let head: String = text.chars().take(width - 1 - tail).collect();
+    let end: String = text.chars().skip(length - tail).collect();
+    format!("{head}…{end}")
+}
+
 /// Without zeros after the decimal point that say nothing: `1.00` becomes `1`.
 fn trim(text: &str) -> &str {
     if text.contains('.') {
@@ -198,6 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn a_share_that_is_not_nothing_does_not_look_like_it() {
+        let cases = [
+            (0.0, "0%"),
+            (1e-9, "<0.1%"),
+            (0.000_51, "0.1%"),
+            (0.2726, "27.3%"),
+            (1.0, "100.0%"),
+        ];
+        for (share, text) in cases {
+            assert_eq!(percent(share), text);
+        }
+    }
+
+    #[test]
     fn times() {
         assert_eq!(utc(0), "1970-01-01 00:00 UTC");
         assert_eq!(utc(951_782_400), "2000-02-29 00:00 UTC");
@@ -213,5 +252,9 @@ mod tests {
         assert_eq!(clean("a\x1b[2Jb\u{202e}c\0"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
         assert_eq!(fit("abcdef", 4), "abc…");
         assert_eq!(fit("abcd", 4), "abcd");
+        assert_eq!(fit_middle("capture-monday", 8), "capt…day");
+        assert_eq!(fit_middle("capture-monday", 9), "capt…nday");
+        assert_eq!(fit_middle("capture-monday", 3), "ca…");
+        assert_eq!(fit_middle("cap", 3), "cap");
     }
 }

@@ -3,11 +3,14 @@
 use plotters::prelude::*;
 
 use super::axis::Axis;
-use super::frame::{Area, Drawn, HAIR, HEIGHT, PlotError, WIDTH, canvas, chart};
+use super::frame::{Area, Drawn, HAIR, PlotError, canvas, chart};
 use super::ink::Ink;
 
 /// Room for the labels of the y axis.
 const LEFT: u32 = 46;
+
+/// Small: there is one per table, and their shapes are compared at a glance.
+const SIZE: (u32, u32) = (300, 190);
 
 /// One layer; layers are stacked in order, the first at the bottom.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,9 +42,7 @@ impl Areas {
     /// # Errors
     /// What the drawing library refuses.
     pub fn svg(&self) -> Result<String, PlotError> {
-        canvas((WIDTH, HEIGHT), &self.title, &self.description, |root| {
-            self.draw(root)
-        })
+        canvas(SIZE, &self.title, &self.description, |root| self.draw(root))
     }
 
     fn draw(&self, root: &Area<'_>) -> Drawn {

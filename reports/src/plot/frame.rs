@@ -9,6 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::axis::Axis;
 use super::ink::{Ink, themed};
 use super::look::{Look, Marker};
+use super::slim::slim;
 use crate::units::clean;
 
 /// Width of a panel in its own pixels; a phone shows it nearly one to one.
@@ -87,7 +88,7 @@ pub(super) fn canvas(
                 reason: error.to_string(),
             })?;
     }
-    Ok(dressed(&themed(&svg), size, title, description))
+    Ok(dressed(&themed(&slim(&svg)), size, title, description))
 }
 
 /// Fixed size off, role, title and description on.
@@ -139,7 +140,7 @@ pub(super) fn chart<'a>(root: &Area<'a>, x: &Axis, y: &Axis, left: u32) -> Drawn
         .draw()?;
     let (width, height) = root.dim_in_pixel();
     let (width, height) = (pixel(width), pixel(height));
-    write(root, &x.title, (width - 14, height - 5), Ink::Muted, HPos::Right)?;
+    write(root, &x.title, (width - 14, height - 8), Ink::Muted, HPos::Right)?;
     write(root, &y.title, (6, 10), Ink::Muted, HPos::Left)?;
     Ok(chart)
 }

@@ -51,14 +51,31 @@ pub struct Look {
     pub marker: Marker,
 }
 
-/// Looks of well-known names, chosen to differ from each other in every way. Index 7 of the palette is grey.
-const KNOWN: [(&str, Look); 7] = [
+/// Looks of well-known names, chosen to differ at a glance: a colour is shared only within a family, and then dash and marker
+/// differ. Index 7 of the palette is grey.
+const KNOWN: [(&str, Look); 10] = [
     (
         "chained",
         Look {
             color: 1,
             dash: 0,
             marker: Marker::Circle,
+        },
+    ),
+    (
+        "chained-2005",
+        Look {
+            color: 6,
+            dash: 1,
+            marker: Marker::Plus,
+        },
+    ),
+    (
+        "chained-siphash",
+        Look {
+            color: 1,
+            dash: 2,
+            marker: Marker::Cross,
         },
     ),
     (
@@ -99,6 +116,14 @@ const KNOWN: [(&str, Look); 7] = [
             color: 3,
             dash: 1,
             marker: Marker::Right,
+        },
+    ),
+    (
+        "hashbrown-prefix",
+        Look {
+            color: 3,
+            dash: 3,
+            marker: Marker::Cross,
         },
     ),
     (
@@ -192,23 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn known_looks_differ_in_colour_and_in_marker() {
-        assert_eq!(
-            KNOWN
-                .iter()
-                .map(|(_, look)| look.color)
-                .collect::<BTreeSet<_>>()
-                .len(),
-            KNOWN.len()
-        );
-        assert_eq!(
-            KNOWN
-                .iter()
-                .map(|(_, look)| look.marker)
-                .collect::<BTreeSet<_>>()
-                .len(),
-            KNOWN.len()
-        );
+    fn known_looks_share_a_colour_only_within_a_family() {
+        let family = |name: &'static str| name.split('-').next();
+        for (index, (name, look)) in KNOWN.iter().enumerate() {
+            for (other, another) in &KNOWN[index + 1..] {
+                let apart = (look.color, look.marker) != (another.color, another.marker) && look != another;
+                assert!(apart, "{name} {other}");
+                if look.color == another.color {
+                    assert_eq!(family(name), family(other));
+                    assert!(look.dash != another.dash, "{name} {other}");
+                }
+            }
+        }
     }
 
     #[test]

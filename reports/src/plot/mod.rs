@@ -16,5 +16,6 @@ pub mod ink;
 pub mod lines;
 pub mod look;
 pub mod rows;
+mod slim;
 
 pub use frame::{PlotError, swatch};

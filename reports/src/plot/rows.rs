@@ -7,14 +7,14 @@ use super::axis::Axis;
 use super::frame::{self, Area, Drawn, PlotError, WIDTH, canvas, chart, pixel};
 use super::ink::Ink;
 use super::look::Look;
-use crate::units::fit;
+use crate::units::{fit, fit_middle};
 
 /// Height of a row.
 const ROW: u32 = 24;
 /// Height of everything but the rows.
 const AROUND: u32 = 24 + 24 + 20;
 /// Room for names.
-const LEFT: u32 = 122;
+const LEFT: u32 = 138;
 /// Longest name that fits there.
 const LONGEST_NAME: usize = 18;
 /// Half the thickness of a bar.
@@ -96,7 +96,7 @@ impl Rows {
             let (left, middle) = chart.backend_coord(&(self.x.low, height));
             frame::write(
                 root,
-                &fit(&row.name, LONGEST_NAME),
+                &fit_middle(&row.name, LONGEST_NAME),
                 (left - 8, middle),
                 Ink::Text,
                 HPos::Right,

@@ -40,7 +40,7 @@ impl Invocation {
         Self { kept }
     }
 
-    /// Commands that run the cells of `groups` again: one per seed.
+    /// Commands that run the cells of `groups` again, and no others of the same workloads, sizes and threads: one per seed.
     pub(super) fn reproduce<'a>(&self, groups: impl IntoIterator<Item = &'a Group>) -> Vec<String> {
         let mut by_seed = BTreeMap::<u64, Vec<&Group>>::new();
         for group in groups {
@@ -74,12 +74,46 @@ impl Invocation {
             }
         };
         list("--tables", tables.into_iter().map(str::to_owned).collect());
-        list("--workloads", workloads.into_iter().map(str::to_owned).collect());
+        let filter = filter(&workloads, groups);
+        if workloads.iter().all(|workload| !workload.contains(',')) {
+            list("--workloads", workloads.into_iter().map(str::to_owned).collect());
+        }
         list("--flows", flows.into_iter().map(size_word).collect());
         list("--threads", threads.iter().map(u32::to_string).collect());
+        list("--filter", filter.into_iter().collect());
         list("--seed", vec![seed.to_string()]);
         quoted(&words)
     }
+}
+
+/// What lists cannot say, as a regular expression over `table/workload/2^17/t1/b32`: lookups one by one or so many at once
+/// where the figure has one of them, and workloads whose name (of a file) has the comma that would split a list.
+fn filter(workloads: &BTreeSet<&str>, groups: &[&Group]) -> Option<String> {
+    let batches: BTreeSet<u32> = groups.iter().map(|group| group.scene.batch).collect();
+    let batch = batches.first().filter(|_| batches.len() == 1);
+    let end = batch.map_or_else(String::new, |batch| format!("/b{batch}$"));
+    if workloads.iter().any(|workload| workload.contains(',')) {
+        let names: Vec<String> = workloads.iter().map(|workload| literal(workload)).collect();
+        let rest = if end.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/.*{end}")
+        };
+        return Some(format!("^[^/]*/({}){rest}", names.join("|")));
+    }
+    Some(end).filter(|end| !end.is_empty())
+}
+
+/// A regular expression of only this text.
+fn literal(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// A command line for people to copy.
@@ -145,8 +179,43 @@ mod tests {
         assert_eq!(
             commands,
             [
-                "ctbench bench --profile quick --tables null,rcu --workloads steady --flows 2^10,3000 --threads 1 --seed 1"
+                "ctbench bench --profile quick --tables null,rcu --workloads steady --flows 2^10,3000 --threads 1 --filter '/b1$' --seed 1"
             ]
+        );
+    }
+
+    #[test]
+    fn lookups_at_once_are_told_apart() {
+        let records = RunBuilder::new()
+            .tables(&["rcu"])
+            .workloads(&["steady"])
+            .sizes(&[1024])
+            .threads(&[1])
+            .with_batch_cells()
+            .build();
+        let groups = RunSummary::from_records(&records).groups;
+        let of = |groups: &[Group]| Invocation::default().reproduce(groups).join("\n");
+        assert!(!of(&groups).contains("--filter"), "{}", of(&groups));
+        for group in groups {
+            let expected = format!("--filter '/b{}$' --seed 1", group.scene.batch);
+            let command = of(&[group]);
+            assert!(command.ends_with(&expected), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_comma_in_a_file_name_does_not_split_it() {
+        let records = RunBuilder::new()
+            .tables(&["rcu"])
+            .workloads(&["replay:a,b.c"])
+            .threads(&[1])
+            .build();
+        let command = Invocation::of(&words("ctbench bench --capture a,b.c.pcap"))
+            .reproduce(&RunSummary::from_records(&records).groups)
+            .join("\n");
+        assert_eq!(
+            command,
+            r"ctbench bench --capture a,b.c.pcap --tables rcu --threads 1 --filter '^[^/]*/(replay:a,b\.c)/.*/b1$' --seed 1"
         );
     }
 

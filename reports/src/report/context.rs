@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::plot::look::{Look, looks};
 use crate::plot::{PlotError, swatch};
 use crate::record::Record;
-use crate::summary::{Group, HARNESS_TABLE, RunSummary, Scene};
+use crate::summary::{Group, HARNESS_TABLE, Row, RunSummary, Scene, Standing};
 use crate::units::{clean, short_count};
 
 use super::ReportOptions;
@@ -50,7 +50,7 @@ impl<'a> Context<'a> {
     }
 
     /// Tables but the harness.
-    pub(super) fn ranked_tables(&self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn tables(&self) -> impl Iterator<Item = &'a str> {
         self.summary
             .tables
             .iter()
@@ -84,6 +84,13 @@ impl<'a> Context<'a> {
             .headline(scene, self.fewest_threads(scene), self.options.focus_connections)
     }
 
+    /// The group a scene is judged by at its most threads; `None` where it ran with one number of threads only.
+    pub(super) fn most_threads(&self, scene: &'a Scene) -> Option<&'a Group> {
+        let threads = self.summary.threads_of(scene);
+        let most = threads.last().copied().filter(|_| threads.len() > 1)?;
+        self.summary.headline(scene, most, self.options.focus_connections)
+    }
+
     /// The groups of a scene at a number of threads, by size.
     pub(super) fn sizes(&self, scene: &'a Scene, threads: u32) -> Vec<&'a Group> {
         let mut groups: Vec<&Group> = self
@@ -115,28 +122,44 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Tables without a number, for a note below a panel: which, and at which sizes where not at all.
-pub(super) fn failed_note(groups: &[&Group]) -> String {
+/// What a panel's note says of tables that are not like the others: without a number, or not ranked.
+pub(super) fn note(groups: &[&Group]) -> String {
+    let notes = [
+        (
+            "ERROR, no number: ",
+            at_sizes(groups, |row| row.standing == Standing::Failed),
+        ),
+        (
+            "Not ranked, refuses newcomers when full: ",
+            at_sizes(groups, |row| row.standing == Standing::Refuses),
+        ),
+        (
+            "Not ranked, met no limit: ",
+            at_sizes(groups, |row| row.standing == Standing::NoLimit),
+        ),
+    ];
+    let told = notes.into_iter().filter(|(_, tables)| !tables.is_empty());
+    let told: Vec<String> = told.map(|(what, tables)| format!("{what}{tables}.")).collect();
+    told.join(" ")
+}
+
+/// Tables whose rows are so, and at which sizes where not at all of them.
+fn at_sizes(groups: &[&Group], which: fn(&Row) -> bool) -> String {
     let mut sizes = BTreeMap::<&str, Vec<String>>::new();
     for group in groups {
-        for row in group.rows.iter().filter(|row| row.summary.failure().is_some()) {
+        for row in group.rows.iter().filter(|row| which(row)) {
             sizes
                 .entry(&row.table)
                 .or_default()
                 .push(short_count(group.connections));
         }
     }
-    let failed = sizes.into_iter().map(|(table, sizes)| {
+    let named = sizes.into_iter().map(|(table, sizes)| {
         if sizes.len() == groups.len() {
             table.to_owned()
         } else {
             format!("{table} (at {})", sizes.join(", "))
         }
     });
-    let failed: Vec<String> = failed.collect();
-    if failed.is_empty() {
-        String::new()
-    } else {
-        format!("ERROR, no number: {}", failed.join(", "))
-    }
+    named.collect::<Vec<_>>().join(", ")
 }

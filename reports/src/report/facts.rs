@@ -153,7 +153,7 @@ pub(super) fn warnings(context: &Context<'_>) -> Vec<Fact> {
         .summary
         .groups
         .iter()
-        .flat_map(Group::ranked)
+        .flat_map(Group::measured)
         .filter(|(_, figures)| figures.rounds.len() < MIN_ROUNDS)
         .count();
     if few > 0 {
@@ -393,7 +393,7 @@ pub(super) fn bursts(summary: &RunSummary) -> String {
     let sizes: BTreeSet<u32> = summary
         .groups
         .iter()
-        .flat_map(Group::ranked)
+        .flat_map(Group::measured)
         .filter_map(|(_, figures)| figures.latency.as_ref().map(|latency| latency.burst))
         .collect();
     sizes

@@ -13,7 +13,9 @@ pub(super) struct Figure {
     pub(super) caption: String,
     /// How to read it.
     pub(super) reading: String,
-    /// Legend: drawing and name.
+    /// A small table that belongs beside the drawings, with its heading.
+    pub(super) beside: Option<(String, DataTable)>,
+    /// Legend of all groups; may be empty where each has its own.
     pub(super) legend: Vec<LegendItem>,
     /// Panels, in groups.
     pub(super) groups: Vec<PanelGroup>,
@@ -28,8 +30,24 @@ pub(super) struct Figure {
 pub(super) struct PanelGroup {
     /// Heading; may be empty.
     pub(super) heading: String,
+    /// Legend of this group alone; may be empty.
+    pub(super) legend: Vec<LegendItem>,
+    /// Whether the drawings are small ones, many beside each other.
+    pub(super) small: bool,
     /// Its panels.
     pub(super) panels: Vec<Panel>,
+}
+
+impl PanelGroup {
+    /// Panels of the usual size under the figure's legend.
+    pub(super) fn plain(heading: String, panels: Vec<Panel>) -> Self {
+        Self {
+            heading,
+            legend: Vec::new(),
+            small: false,
+            panels,
+        }
+    }
 }
 
 /// One drawing.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::harm::Harm;
 use crate::record::{Cell, ErrorKind, Measurement, Outcome, Record, TimelinePoint, TraceFacts};
 use crate::stats::{
     Interval, Quantile, coefficient_of_variation, log_interval, median, merge, quantile, total,
@@ -100,6 +101,8 @@ pub struct Figures {
     pub latency: Option<Latency>,
     /// Memory, where the table was filled.
     pub memory: Option<MemoryPerConnection>,
+    /// Evictions, refusals and what they cost.
+    pub harm: Harm,
     /// Reading the clock once, nanoseconds, median over rounds. One reading is shared by a burst.
     pub clock_ns: f64,
     /// What the `null` table takes per packet in the same place: the harness's own cost. Shown beside, never subtracted.
@@ -244,6 +247,7 @@ fn figures(records: &[&Record]) -> Option<Figures> {
         ns_per_packet: Estimate::of(&column(|round| round.ns_per_packet))?,
         latency: latency(&measurements, burst, &rounds),
         memory: memory(&measurements),
+        harm: Harm::of(&measurements),
         clock_ns: median(&clock).unwrap_or(0.0),
         harness_ns_per_packet: None,
         batches: merge(measurements.iter().map(|m| m.batch_ns.as_slice())),

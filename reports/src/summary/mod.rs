@@ -1,9 +1,12 @@
 //! The run summed up: cells grouped where they may be compared, ranked inside each group.
 //!
 //! A **scene** is a workload with a batch size and a seed; a **group** is a scene at one number of connections and
-//! of threads, and only tables within one group are compared.
+//! of threads, and only tables within one group are compared. Where tables of a group met their limit, only those that
+//! evict are ranked: see [`harm`].
 
 pub mod cell;
+pub mod harm;
+mod headline;
 pub mod rank;
 mod text;
 
@@ -14,8 +17,10 @@ use serde::Serialize;
 pub use cell::{
     CellResult, CellSummary, Estimate, Failure, Figures, Latency, MemoryPerConnection, Round, kind_name,
 };
+pub use harm::{AtLimit, Harm};
+pub use headline::render;
 pub use rank::{Better, Place, Standing, rank};
-pub use text::{render, render_headline};
+pub use text::render_all;
 
 use crate::record::Record;
 use crate::store;
@@ -42,7 +47,7 @@ pub struct Scene {
 pub struct Row {
     /// Table name, fit for display.
     pub table: String,
-    /// Place by throughput; `None` for failed rows and the harness.
+    /// Place by throughput; `None` for rows that are not ranked.
     pub place: Option<Place>,
     /// Standing by throughput.
     pub standing: Standing,
@@ -59,7 +64,9 @@ pub struct Group {
     pub connections: u64,
     /// Threads.
     pub threads: u32,
-    /// Best first; then failed ones; the harness last.
+    /// Whether a table of this group met its limit: evicted or refused.
+    pub at_limit: bool,
+    /// Best first; then those not ranked, fastest first; then failed ones; the harness last.
     pub rows: Vec<Row>,
 }
 
@@ -71,11 +78,16 @@ impl Group {
     }
 
     /// Rows with numbers, the harness left out.
-    pub fn ranked(&self) -> impl Iterator<Item = (&Row, &Figures)> {
+    pub fn measured(&self) -> impl Iterator<Item = (&Row, &Figures)> {
         self.rows
             .iter()
             .filter(|row| row.table != HARNESS_TABLE)
             .filter_map(|row| row.summary.figures().map(|figures| (row, figures)))
+    }
+
+    /// Rows that may be called best: those of [`Self::measured`] that did what the workload asks.
+    pub fn ranked(&self) -> impl Iterator<Item = (&Row, &Figures)> {
+        self.measured().filter(|(row, _)| row.place.is_some())
     }
 }
 
@@ -197,7 +209,7 @@ fn groups(summaries: Vec<CellSummary>) -> Vec<Group> {
         let workload = clean(&cell.workload);
         let mut label = workload.clone();
         if cell.batch > 1 {
-            label.push_str(&format!(", batch {}", cell.batch));
+            label.push_str(&format!(", {} at once", cell.batch));
         }
         if seeds.len() > 1 {
             label.push_str(&format!(", seed {}", cell.seed));
@@ -215,17 +227,42 @@ fn groups(summaries: Vec<CellSummary>) -> Vec<Group> {
     }
     grouped
         .into_iter()
-        .map(|((scene, threads, connections), cells)| Group {
-            scene,
-            connections,
-            threads,
-            rows: rows(cells),
+        .map(|((scene, threads, connections), cells)| {
+            let at_limit = at_limit(&cells);
+            Group {
+                scene,
+                connections,
+                threads,
+                at_limit,
+                rows: rows(cells, at_limit),
+            }
         })
         .collect()
 }
 
+fn at_limit(cells: &[CellSummary]) -> bool {
+    cells
+        .iter()
+        .filter(|cell| cell.cell.table != HARNESS_TABLE)
+        .filter_map(CellSummary::figures)
+        .any(|figures| figures.harm.at_limit())
+}
+
+/// Why a cell with numbers is not ranked.
+fn unranked(cell: &CellSummary, figures: &Figures, at_limit: bool) -> Option<Standing> {
+    if cell.cell.table == HARNESS_TABLE {
+        return Some(Standing::Harness);
+    }
+    match figures.harm.conduct() {
+        _ if !at_limit => None,
+        AtLimit::Evicts => None,
+        AtLimit::Refuses => Some(Standing::Refuses),
+        AtLimit::Unlimited => Some(Standing::NoLimit),
+    }
+}
+
 /// Ranks the cells of a group and gives each the harness's cost.
-fn rows(mut cells: Vec<CellSummary>) -> Vec<Row> {
+fn rows(mut cells: Vec<CellSummary>, at_limit: bool) -> Vec<Row> {
     let harness = cells
         .iter()
         .find(|cell| cell.cell.table == HARNESS_TABLE)
@@ -239,7 +276,7 @@ fn rows(mut cells: Vec<CellSummary>) -> Vec<Row> {
     let entries: Vec<Vec<(u32, f64)>> = cells
         .iter()
         .map(|cell| match cell.figures() {
-            Some(figures) if cell.cell.table != HARNESS_TABLE => figures
+            Some(figures) if unranked(cell, figures, at_limit).is_none() => figures
                 .rounds
                 .iter()
                 .map(|round| (round.round, round.packets_per_s))
@@ -251,30 +288,34 @@ fn rows(mut cells: Vec<CellSummary>) -> Vec<Row> {
     let mut rows: Vec<Row> = cells
         .into_iter()
         .zip(places)
-        .map(|(summary, place)| row(summary, place))
+        .map(|(summary, place)| row(summary, place, at_limit))
         .collect();
     let order = |row: &Row| match row.standing {
-        Standing::Harness => 2,
-        Standing::Failed => 1,
+        Standing::Harness => 3,
+        Standing::Failed => 2,
+        Standing::Refuses | Standing::NoLimit => 1,
         _ => 0,
     };
     rows.sort_by(|one, other| {
         let worse = |row: &Row| row.place.map_or(0.0, |place| place.times_worse);
+        let rate = |row: &Row| {
+            let figures = row.summary.figures();
+            figures.map_or(0.0, |figures| figures.packets_per_s.median)
+        };
         order(one)
             .cmp(&order(other))
             .then(worse(one).total_cmp(&worse(other)))
+            .then(rate(other).total_cmp(&rate(one)))
             .then_with(|| one.table.cmp(&other.table))
     });
     rows
 }
 
-fn row(summary: CellSummary, place: Option<Place>) -> Row {
-    let standing = if summary.failure().is_some() {
-        Standing::Failed
-    } else if summary.cell.table == HARNESS_TABLE {
-        Standing::Harness
-    } else {
-        place.map_or(Standing::Only, |place| place.standing)
+fn row(summary: CellSummary, place: Option<Place>, at_limit: bool) -> Row {
+    let standing = match summary.figures() {
+        None => Standing::Failed,
+        Some(figures) => unranked(&summary, figures, at_limit)
+            .unwrap_or_else(|| place.map_or(Standing::Only, |place| place.standing)),
     };
     Row {
         table: clean(&summary.cell.table),
@@ -314,7 +355,7 @@ mod tests {
                 .iter()
                 .filter(|row| row.standing == Standing::Best)
                 .count();
-            assert_eq!(best, usize::from(group.ranked().count() > 1));
+            assert_eq!(best, usize::from(group.ranked().count() > 1), "{group:?}");
         }
         assert_eq!(
             summary.cells_ok,
@@ -332,11 +373,76 @@ mod tests {
                 (HARNESS_TABLE, Standing::Harness)
             );
             let cost = null.summary.figures().unwrap().ns_per_packet.median;
-            for (_, figures) in group.ranked() {
+            for (_, figures) in group.measured() {
                 assert_eq!(figures.harness_ns_per_packet, Some(cost));
                 assert!(figures.ns_per_packet.median > cost);
             }
         }
+    }
+
+    /// By packets per second alone the refusing tables of these records are the best.
+    #[test]
+    fn who_refuses_newcomers_does_not_win() {
+        let records = RunBuilder::new()
+            .workloads(&["full", "flood:everyday"])
+            .threads(&[1])
+            .build();
+        let summary = RunSummary::from_records(&records);
+        assert!(!summary.groups.is_empty());
+        for group in &summary.groups {
+            assert!(group.at_limit);
+            let rate = |row: &Row| row.summary.figures().unwrap().packets_per_s.median;
+            let fastest = group
+                .measured()
+                .max_by(|one, other| rate(one.0).total_cmp(&rate(other.0)));
+            assert_eq!(fastest.unwrap().0.standing, Standing::Refuses);
+            for name in ["std", "hashbrown"] {
+                let row = group.row(name).unwrap();
+                assert_eq!((row.standing, row.place), (Standing::Refuses, None));
+                assert!(row.summary.figures().is_some(), "its figures stay");
+                assert!(group.ranked().all(|(other, _)| other.table != name));
+            }
+            assert!(!matches!(
+                group.rows[0].standing,
+                Standing::Refuses | Standing::NoLimit
+            ));
+            assert_eq!(
+                group
+                    .rows
+                    .iter()
+                    .filter(|row| row.standing == Standing::Best)
+                    .count(),
+                1
+            );
+            assert_eq!(group.rows.last().unwrap().table, HARNESS_TABLE);
+        }
+        assert!(summary.to_json().unwrap().contains("\"standing\": \"refuses\""));
+    }
+
+    #[test]
+    fn who_never_met_a_limit_is_not_ranked_beside_those_who_did() {
+        let mut records = RunBuilder::new()
+            .workloads(&["full"])
+            .sizes(&[1024])
+            .threads(&[1])
+            .build();
+        for record in records.iter_mut().filter(|record| record.cell.table == "rcu") {
+            if let crate::record::Outcome::Ok(measurement) = &mut record.outcome {
+                measurement.answers = crate::record::AnswerTotals::default();
+            }
+        }
+        let summary = RunSummary::from_records(&records);
+        let row = summary.groups[0].row("rcu").unwrap();
+        assert_eq!((row.standing, row.place), (Standing::NoLimit, None));
+        // Where nobody met one, the same answers are no reason.
+        let free = RunSummary::from_records(&RunBuilder::new().workloads(&["steady"]).build());
+        assert!(free.groups.iter().all(|group| !group.at_limit));
+        assert!(
+            free.groups
+                .iter()
+                .flat_map(Group::measured)
+                .all(|(row, _)| row.place.is_some())
+        );
     }
 
     #[test]
@@ -374,7 +480,7 @@ mod tests {
         records.iter_mut().for_each(|record| record.cell.batch = 32);
         assert_eq!(
             RunSummary::from_records(&records[..5]).scenes[0].label,
-            "steady, batch 32"
+            "steady, 32 at once"
         );
     }
 

@@ -18,6 +18,10 @@ pub enum Standing {
     TooFew,
     /// Nothing to compare with.
     Only,
+    /// The table is full and refuses newcomers where others evict for them. Not ranked.
+    Refuses,
+    /// The table met no limit where others did. Not ranked.
+    NoLimit,
     /// The `null` table: what the harness costs. Not ranked.
     Harness,
     /// No number.

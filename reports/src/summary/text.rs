@@ -1,81 +1,118 @@
-//! The summary as plain text for a terminal: aligned, stable, no colour.
+//! Every group as plain text for a terminal: aligned, stable, no colour.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use super::{Group, Row, RunSummary, Standing};
-use crate::units::{digits, fit, grouped};
+use super::{Figures, Group, Row, RunSummary, Standing};
+use crate::units::{digits, fit, grouped, percent, short_number};
 
 /// Narrowest width the columns fit into.
-const MIN_WIDTH: usize = 64;
-/// Width of all columns right of the table's name.
-const FIGURES_WIDTH: usize = 47;
+pub(super) const MIN_WIDTH: usize = 64;
 /// Widest column of names.
 const MAX_NAME: usize = 28;
+/// Below this width the columns of groups at the limit would cut most names, so interval and percentile make room.
+const WIDTH_FOR_ALL: usize = 76;
+
+/// A column: its head, its width, its text in the row of a table with numbers.
+type Column = (&'static str, usize, fn(&Row, &Figures) -> String);
+
+const MPPS: Column = ("Mpps", 7, |_, figures| digits(figures.packets_per_s.median / 1e6));
+const REACH: Column = ("±95%", 8, |_, figures| {
+    let rate = &figures.packets_per_s;
+    rate.interval.map_or_else(
+        || "too few".to_owned(),
+        |interval| format!("{:.1}%", 100.0 * interval.relative_half_width(rate.median)),
+    )
+});
+const SLOWER: Column = ("slower", 11, |row, _| slower(row));
+const P99: Column = ("p99 ns", 8, |_, figures| {
+    let latency = figures.latency.as_ref();
+    latency.map_or_else(|| "-".to_owned(), |latency| digits(latency.p99_ns))
+});
+const MEMORY: Column = ("B/conn", 8, |row, figures| {
+    // The harness holds no connections: its bytes over theirs would say nothing.
+    let memory = figures
+        .memory
+        .as_ref()
+        .filter(|_| row.standing != Standing::Harness);
+    memory.map_or_else(|| "-".to_owned(), |memory| digits(memory.allocated))
+});
+const REFUSED: Column = ("refused", 9, |row, figures| {
+    of_table(row, percent(figures.harm.refused_share))
+});
+const EVICTED: Column = ("evicted", 9, |row, figures| {
+    of_table(row, short_number(figures.harm.evicted_legitimate))
+});
+const ORPHANED: Column = ("orphaned", 9, |row, figures| {
+    of_table(row, percent(figures.harm.orphaned_share))
+});
+
+/// The harness holds nothing, so it can lose nothing.
+fn of_table(row: &Row, text: String) -> String {
+    if row.standing == Standing::Harness {
+        "-".to_owned()
+    } else {
+        text
+    }
+}
 
 /// Every group, `width` columns wide (not below 64).
 #[must_use]
-pub fn render(summary: &RunSummary, width: usize) -> String {
-    render_groups(summary, summary.groups.iter(), width)
-}
-
-/// Per workload only its headline size, at the fewest and the most threads: what fits on a screen.
-#[must_use]
-pub fn render_headline(summary: &RunSummary, width: usize) -> String {
-    let groups = summary.scenes.iter().flat_map(|scene| {
-        let threads = summary.threads_of(scene);
-        let ends = match threads.as_slice() {
-            [] => vec![],
-            [only] => vec![*only],
-            [first, .., last] => vec![*first, *last],
-        };
-        ends.into_iter()
-            .filter_map(|count| summary.headline(scene, count, None))
-            .collect::<Vec<_>>()
-    });
-    render_groups(summary, groups, width)
-}
-
-fn render_groups<'a>(summary: &RunSummary, groups: impl Iterator<Item = &'a Group>, width: usize) -> String {
+pub fn render_all(summary: &RunSummary, width: usize) -> String {
     let width = width.max(MIN_WIDTH);
     let mut out = String::new();
-    for group in groups {
+    for group in &summary.groups {
+        let columns = columns(group, width);
         out.push_str(&title(group, width));
-        out.push_str(&columns(width));
+        out.push_str(&heads(&columns, width));
         for row in &group.rows {
-            out.push_str(&line(row, width));
+            out.push_str(&line(row, &columns, width));
         }
         out.push('\n');
     }
-    out.push_str(&legend(summary, width));
+    out.push_str(&counts(summary));
+    out.push_str(&wrap("", &legend(summary), width));
     out
 }
 
 fn title(group: &Group, width: usize) -> String {
     let threads = if group.threads == 1 { "thread" } else { "threads" };
     let title = format!(
-        "{}  {} connections, {} {threads}",
+        "{}  {} connections, {} {threads}{}",
         group.scene.label,
         grouped(group.connections),
         group.threads,
+        if group.at_limit {
+            ", tables at their limit"
+        } else {
+            ""
+        },
     );
     format!("{}\n", fit(&title, width))
 }
 
-fn name_width(width: usize) -> usize {
-    (width - FIGURES_WIDTH - 2).min(MAX_NAME)
+/// What is shown of a group: at the limit, what was lost in place of memory.
+fn columns(group: &Group, width: usize) -> Vec<Column> {
+    let columns: &[Column] = match group.at_limit {
+        false => &[MPPS, REACH, SLOWER, P99, MEMORY],
+        true if width >= WIDTH_FOR_ALL => &[MPPS, REACH, SLOWER, P99, REFUSED, EVICTED, ORPHANED],
+        true => &[MPPS, SLOWER, REFUSED, EVICTED, ORPHANED],
+    };
+    columns.to_vec()
 }
 
-fn columns(width: usize) -> String {
-    let name = name_width(width);
-    format!(
-        "  {:<name$}{:>9}{:>9}{:>11}{:>9}{:>9}\n",
-        "table", "Mpps", "±95%", "slower", "p99 ns", "B/conn"
-    )
+fn name_width(columns: &[Column], width: usize) -> usize {
+    let figures: usize = columns.iter().map(|(_, width, _)| width).sum();
+    width.saturating_sub(figures + 2).min(MAX_NAME)
 }
 
-fn line(row: &Row, width: usize) -> String {
-    let name = name_width(width);
+fn heads(columns: &[Column], width: usize) -> String {
+    let name = name_width(columns, width);
+    let heads = columns.iter().map(|(head, width, _)| format!("{head:>width$}"));
+    format!("  {:<name$}{}\n", "table", heads.collect::<String>())
+}
+
+fn line(row: &Row, columns: &[Column], width: usize) -> String {
+    let name = name_width(columns, width);
     let table = fit(&row.table, name - 1);
     if let Some(failure) = row.summary.failure() {
         let reason = format!(
@@ -88,39 +125,24 @@ fn line(row: &Row, width: usize) -> String {
     let Some(figures) = row.summary.figures() else {
         return String::new();
     };
-    let rate = &figures.packets_per_s;
-    let reach = rate.interval.map_or_else(
-        || "too few".to_owned(),
-        |interval| format!("{:.1}%", 100.0 * interval.relative_half_width(rate.median)),
-    );
-    let p99 = figures
-        .latency
-        .as_ref()
-        .map_or_else(|| "-".to_owned(), |latency| digits(latency.p99_ns));
-    // The harness holds no connections: its bytes over theirs would say nothing.
-    let memory = figures
-        .memory
-        .as_ref()
-        .filter(|_| row.standing != Standing::Harness);
-    let memory = memory.map_or_else(|| "-".to_owned(), |memory| digits(memory.allocated));
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{} {table:<name$}{:>9}{reach:>9}{:>11}{p99:>9}{memory:>9}",
+    let cells = columns
+        .iter()
+        .map(|(_, width, text)| format!("{:>width$}", text(row, figures)));
+    format!(
+        "{} {table:<name$}{}\n",
         mark(row.standing),
-        digits(rate.median / 1e6),
-        slower(row),
-    );
-    out
+        cells.collect::<String>()
+    )
 }
 
-const fn mark(standing: Standing) -> char {
+/// The mark beside a figure.
+pub(super) const fn mark(standing: Standing) -> char {
     match standing {
         Standing::Best => '*',
         Standing::Tie => '=',
         Standing::Failed => '!',
         Standing::TooFew => '?',
+        Standing::Refuses | Standing::NoLimit => '-',
         Standing::Behind | Standing::Only | Standing::Harness => ' ',
     }
 }
@@ -133,41 +155,61 @@ fn slower(row: &Row) -> String {
         Standing::Behind => format!("{times:.2}x"),
         Standing::TooFew => format!("{times:.2}x ?"),
         Standing::Only => "only one".to_owned(),
+        Standing::Refuses => "refuses".to_owned(),
+        Standing::NoLimit => "no limit".to_owned(),
         Standing::Harness => "harness".to_owned(),
         Standing::Failed => String::new(),
     }
 }
 
-fn legend(summary: &RunSummary, width: usize) -> String {
-    let mut text = format!(
+/// `325 cells ok, 0 failed, 325 records.`
+pub(super) fn counts(summary: &RunSummary) -> String {
+    format!(
         "{} cells ok, {} failed, {} records.\n",
         grouped(summary.cells_ok as u64),
         grouped(summary.cells_failed as u64),
         grouped(summary.records as u64)
-    );
+    )
+}
+
+fn legend(summary: &RunSummary) -> String {
     let bursts: BTreeSet<u32> = summary
         .groups
         .iter()
-        .flat_map(Group::ranked)
+        .flat_map(Group::measured)
         .filter_map(|(_, figures)| figures.latency.as_ref().map(|latency| latency.burst))
         .collect();
     let burst = match bursts.iter().next() {
         Some(size) if bursts.len() == 1 => format!(" of {size}"),
         _ => String::new(),
     };
-    let notes = format!(
+    let mut text = format!(
         "Mpps: median over rounds, million packets per second, all threads. ±95%: interval over rounds. \
-                 slower: times the best's throughput; * best, = tie (the interval of the ratio holds 1), ? too few rounds to \
-                 tell. p99 ns: 99th percentile of time per packet, each value a mean over one burst{burst}. B/conn: bytes \
-                 allocated for the filled table, preallocation included, per connection. harness: the null table, \
-                 the cost of measuring itself; it is in every row and never subtracted."
+         slower: times the best's throughput; * best, = tie (the interval of the ratio holds 1), ? too few rounds to \
+         tell. p99 ns: 99th percentile of time per packet, each value a mean over one burst{burst}. B/conn: bytes \
+         allocated for the filled table, preallocation included, per connection"
     );
-    text.push_str(&wrap("", &notes, width));
+    let unweighed = |(_, figures): (&Row, &Figures)| figures.memory.is_none();
+    if summary.groups.iter().flat_map(Group::measured).any(unweighed) {
+        text.push_str("; -: no prefill, so not measured");
+    }
+    text.push_str(
+        ". harness: the null table, the cost of measuring itself; it is in every row and never subtracted.",
+    );
+    if summary.groups.iter().any(|group| group.at_limit) {
+        text.push_str(" At the limit only tables that evict are ranked. ");
+        text.push_str(LIMIT_LEGEND);
+    }
     text
 }
 
+/// What the columns and words of groups at the limit mean.
+const LIMIT_LEGEND: &str = "refuses (-): cannot evict, turns newcomers away and so does less work; no limit (-): was \
+     never full. refused: newcomers turned away, of all that opened. evicted: connections that were not attack \
+     traffic. orphaned: packets whose connection had been refused or evicted, of all packets.";
+
 /// `text` after `lead`, broken between words, later lines indented as far as the lead.
-fn wrap(lead: &str, text: &str, width: usize) -> String {
+pub(super) fn wrap(lead: &str, text: &str, width: usize) -> String {
     let indent = lead.chars().count();
     let room = width.saturating_sub(indent).max(20);
     let mut out = String::from(lead);
@@ -216,7 +258,7 @@ mod tests {
             .build();
         let summary = RunSummary::from_records(&records);
         for width in [0, 64, 80, 120] {
-            for line in render(&summary, width).lines() {
+            for line in render_all(&summary, width).lines() {
                 assert!(line.chars().count() <= width.max(MIN_WIDTH), "{width}: {line:?}");
             }
         }
@@ -224,7 +266,7 @@ mod tests {
 
     #[test]
     fn columns_stand_below_their_heads() {
-        let text = render(&RunSummary::from_records(&small().build()), 80);
+        let text = render_all(&RunSummary::from_records(&small().build()), 80);
         let lines: Vec<&str> = text.lines().collect();
         let ends = |line: &str, what: &str| {
             line.find(what)
@@ -240,7 +282,7 @@ mod tests {
         let records = small()
             .error("std", "steady", ErrorKind::Timeout, "no result after 60 s")
             .build();
-        let text = render(&RunSummary::from_records(&records), 80);
+        let text = render_all(&RunSummary::from_records(&records), 80);
         assert_eq!(
             text.lines().filter(|line| line.starts_with("* ")).count(),
             1,
@@ -256,7 +298,7 @@ mod tests {
 
     #[test]
     fn too_few_rounds_are_called_that() {
-        let text = render(&RunSummary::from_records(&small().rounds(2).build()), 80);
+        let text = render_all(&RunSummary::from_records(&small().rounds(2).build()), 80);
         assert!(text.contains("too few") && text.contains("x ?"), "{text}");
         assert!(!text.lines().any(|line| line.starts_with("= ")), "{text}");
     }
@@ -272,26 +314,64 @@ mod tests {
             same.wall_ns = same.wall_ns * [1010, 995, 1000, 1002, 997][index] / 1000;
             records[index + 5].outcome = Outcome::Ok(same);
         }
-        let text = render(&RunSummary::from_records(&records), 80);
+        let text = render_all(&RunSummary::from_records(&records), 80);
         assert!(text.contains("x tie"), "{text}");
     }
 
+    /// Records in which the refusing tables are the fastest: they would have won.
     #[test]
-    fn the_headline_is_shorter_and_the_same_twice() {
-        let summary = RunSummary::from_records(&RunBuilder::new().with_believable_errors().build());
-        let (all, headline) = (render(&summary, 80), render_headline(&summary, 80));
-        assert!(headline.lines().count() < all.lines().count() / 2);
-        assert_eq!(render(&summary, 80), all);
+    fn who_refuses_is_told_so_and_harm_takes_the_place_of_memory() {
+        let records = RunBuilder::new()
+            .workloads(&["full"])
+            .sizes(&[1024])
+            .threads(&[1])
+            .build();
+        let text = render_all(&RunSummary::from_records(&records), 80);
+        let row = |name: &str| {
+            let found = text
+                .lines()
+                .find(|line| line[2..].starts_with(&format!("{name} ")));
+            found.unwrap_or_else(|| panic!("no {name} in {text}"))
+        };
         assert!(
-            headline.contains("steady  1,048,576 connections, 2 threads"),
-            "{headline}"
+            row("hashbrown").starts_with("- ") && row("hashbrown").contains("refuses"),
+            "{text}"
         );
+        let bests = text.lines().filter(|line| line.starts_with("* ")).count();
+        assert_eq!(bests, 1, "{text}");
+        assert!(
+            text.lines()
+                .nth(1)
+                .unwrap()
+                .ends_with("p99 ns  refused  evicted orphaned"),
+            "{text}"
+        );
+        assert!(!text.lines().nth(1).unwrap().contains("B/conn"), "{text}");
+        let narrow = render_all(&RunSummary::from_records(&records), 64);
+        assert!(
+            narrow.contains("orphaned") && narrow.contains("hashbrown"),
+            "{narrow}"
+        );
+    }
+
+    #[test]
+    fn a_missing_prefill_is_explained() {
+        let mut records = small().rounds(1).build();
+        let legend = |records: &[crate::record::Record]| {
+            let text = render_all(&RunSummary::from_records(records), 200);
+            text.replace('\n', " ").contains("-: no prefill, so not measured")
+        };
+        assert!(!legend(&records));
+        if let Outcome::Ok(measurement) = &mut records[0].outcome {
+            measurement.memory.connections = 0;
+        }
+        assert!(legend(&records));
     }
 
     #[test]
     fn a_hostile_name_cannot_steer_the_terminal() {
         let records = small().tables(&["\x1b[2Jevil\u{202e}", "rcu"]).build();
-        let text = render(&RunSummary::from_records(&records), 80);
+        let text = render_all(&RunSummary::from_records(&records), 80);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 }

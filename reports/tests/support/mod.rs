@@ -316,7 +316,11 @@ impl RunBuilder {
             packets,
             wall_ns: (ns * packets as f64 / speedup) as u64,
             prefill_ns: cell.connections * 90,
-            prefill_connections: cell.connections,
+            prefill_connections: if cell.workload.contains(':') {
+                0
+            } else {
+                cell.connections
+            },
             worst_batch_ns: worst,
             burst: BURST,
             batch_ns,
@@ -324,19 +328,25 @@ impl RunBuilder {
                 cost_ps: 21_300,
                 resolution_ns: 1,
             },
-            memory: MemoryFacts {
-                empty_bytes: set_aside,
-                filled_bytes: set_aside + grown,
-                resident_bytes: set_aside / 2 + grown,
-                own_bytes: set_aside + grown - grown / 20,
-                connections: cell.connections,
+            // Captures begin with an empty table: nothing to weigh.
+            memory: if cell.workload.contains(':') {
+                MemoryFacts {
+                    empty_bytes: set_aside,
+                    filled_bytes: set_aside,
+                    resident_bytes: set_aside / 2,
+                    own_bytes: set_aside,
+                    connections: 0,
+                }
+            } else {
+                MemoryFacts {
+                    empty_bytes: set_aside,
+                    filled_bytes: set_aside + grown,
+                    resident_bytes: set_aside / 2 + grown,
+                    own_bytes: set_aside + grown - grown / 20,
+                    connections: cell.connections,
+                }
             },
-            answers: AnswerTotals {
-                hits: packets - misses,
-                misses,
-                final_len: cell.connections,
-                ..Default::default()
-            },
+            answers: answers(model, cell, misses),
             timeline: if self.timelines && floods(&cell.workload) {
                 timeline(model)
             } else {
@@ -348,7 +358,39 @@ impl RunBuilder {
 }
 
 fn floods(workload: &str) -> bool {
-    workload.contains("flood") || workload == "full"
+    workload.starts_with("flood:") || workload == "full"
+}
+
+/// Tables without eviction refuse newcomers when full.
+fn refuses(model: &Model) -> bool {
+    matches!(model.name, "std" | "hashbrown")
+}
+
+fn answers(model: &Model, cell: &Cell, misses: u64) -> AnswerTotals {
+    const OPENS: u64 = 50_000;
+    let mut answers = AnswerTotals {
+        hits: PACKETS - misses,
+        misses,
+        final_len: cell.connections,
+        ..Default::default()
+    };
+    if !floods(&cell.workload) || model.name == "null" {
+        return answers;
+    }
+    if refuses(model) {
+        (answers.inserts, answers.full) = (OPENS / 10, OPENS - OPENS / 10);
+        answers.orphaned_packets = PACKETS / 4;
+    } else {
+        answers.inserts = OPENS;
+        let legitimate = if model.name.starts_with("hashtrie") {
+            2_000
+        } else {
+            14_000
+        };
+        (answers.evicted_attack, answers.evicted_new) = (OPENS - legitimate, legitimate);
+        answers.orphaned_packets = 2 * (legitimate - 2_000);
+    }
+    answers
 }
 
 /// Nanoseconds of one packet on one thread: base, plus lines that miss each cache.
@@ -364,11 +406,16 @@ fn packet_ns(model: &Model, cell: &Cell) -> f64 {
     let work = match cell.workload.as_str() {
         "churn" => 1.9,
         "miss" => 0.8,
-        "full" | "flood:everyday" | "replay:flood" => 1.6,
+        "full" | "flood:everyday" => 1.6,
         "prefix" => 2.2,
         _ => 1.0,
     };
-    let hashtrie_evicts_well = if floods(&cell.workload) && model.name.starts_with("hashtrie") {
+    let at_limit = if !floods(&cell.workload) {
+        1.0
+    } else if refuses(model) {
+        // Turning newcomers away is little work: by speed alone these tables win.
+        0.2
+    } else if model.name.starts_with("hashtrie") {
         0.7
     } else {
         1.0
@@ -376,7 +423,7 @@ fn packet_ns(model: &Model, cell: &Cell) -> f64 {
     if model.name == "null" {
         model.base_ns
     } else {
-        (model.base_ns + memory) * work * hashtrie_evicts_well
+        (model.base_ns + memory) * work * at_limit
     }
 }
 
@@ -411,7 +458,7 @@ fn timeline(model: &Model) -> Vec<TimelinePoint> {
     } else {
         0.35
     };
-    let refuses = model.name == "std" || model.name == "hashbrown";
+    let refuses = refuses(model);
     let (mut attack, mut unassured, mut evicted_attack, mut evicted_legitimate, mut refused) =
         (0, 3000u64, 0, 0, 0);
     (0..=STEPS)
@@ -494,12 +541,17 @@ impl Noise {
         }))
     }
 
-    /// The next number in [0, 1).
-    pub fn unit(&mut self) -> f64 {
+    /// The next number below 2^53.
+    pub fn whole(&mut self) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+        self.0 >> 11
+    }
+
+    /// The next number in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        self.whole() as f64 / (1u64 << 53) as f64
     }
 }

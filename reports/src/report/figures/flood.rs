@@ -2,15 +2,15 @@
 
 use crate::plot::PlotError;
 use crate::plot::areas::{Areas, Layer};
-use crate::plot::axis::{Axis, linear_axis};
+use crate::plot::axis::{Axis, linear_axis, log10_axis};
 use crate::plot::lines::{Lines, Point, Series};
-use crate::plot::look::{Look, Marker};
 use crate::record::TimelinePoint;
-use crate::summary::{Group, HARNESS_TABLE};
-use crate::units::{grouped, short_count};
+use crate::summary::{Group, HARNESS_TABLE, Standing};
+use crate::units::{digits, grouped, percent, short_count, short_number};
 
-use super::super::context::{Context, failed_note};
+use super::super::context::{Context, note};
 use super::super::view::{DataTable, Figure, LegendItem, Panel, PanelGroup};
+use super::mpps;
 
 /// Most points drawn of a timeline: two per pixel of the plot.
 const MOST_POINTS: usize = 720;
@@ -24,45 +24,13 @@ const LIVE: [LayerSpec; 3] = [
     ("attack", 1, |point| point.live_attack),
 ];
 
-/// Lines of what was lost: name, look, value.
-type EventSpec = (&'static str, Look, fn(&TimelinePoint) -> u64);
-const EVENTS: [EventSpec; 4] = [
-    (
-        "evicted, attack",
-        Look {
-            color: 1,
-            dash: 1,
-            marker: Marker::Circle,
-        },
-        |point| point.evicted_attack,
-    ),
-    (
-        "evicted, legitimate",
-        Look {
-            color: 0,
-            dash: 0,
-            marker: Marker::Square,
-        },
-        |point| point.evicted_legitimate,
-    ),
-    (
-        "refused (full)",
-        Look {
-            color: 3,
-            dash: 2,
-            marker: Marker::Up,
-        },
-        |point| point.refused,
-    ),
-    (
-        "orphaned packets",
-        Look {
-            color: 6,
-            dash: 3,
-            marker: Marker::Diamond,
-        },
-        |point| point.orphaned,
-    ),
+/// What can be lost: name, value.
+type LossSpec = (&'static str, fn(&TimelinePoint) -> u64);
+const LOSSES: [LossSpec; 4] = [
+    ("orphaned packets", |point| point.orphaned),
+    ("evicted, legitimate", |point| point.evicted_legitimate),
+    ("evicted, attack", |point| point.evicted_attack),
+    ("refused newcomers", |point| point.refused),
 ];
 
 /// One figure per workload that fills the table.
@@ -105,57 +73,63 @@ fn figure(
     number: usize,
 ) -> Result<Figure, PlotError> {
     let axes = Axes::of(timelines);
-    let mut live = Vec::new();
-    let mut events = Vec::new();
-    for (table, timeline) in timelines {
-        live.push(Panel {
+    let live = timelines.iter().map(|(table, timeline)| {
+        Ok(Panel {
             title: (*table).to_owned(),
             svg: axes.live(table, timeline)?,
             note: String::new(),
-        });
-        events.push(Panel {
-            title: (*table).to_owned(),
-            svg: axes.events(table, timeline)?,
-            note: String::new(),
-        });
-    }
-    if let Some(last) = events.last_mut() {
-        last.note = failed_note(&[group]);
-    }
-    let mut legend: Vec<LegendItem> = LIVE
-        .iter()
-        .map(|(name, color, _)| LegendItem {
-            svg: String::new(),
-            class: format!("box s{color}"),
-            name: (*name).into(),
         })
-        .collect();
-    for (name, look, _) in EVENTS {
-        legend.push(LegendItem {
-            svg: crate::plot::swatch(name, look)?,
-            class: String::new(),
-            name: name.into(),
+    });
+    let live = live.collect::<Result<Vec<_>, PlotError>>()?;
+    let layers = LIVE.iter().map(|(name, color, _)| LegendItem {
+        svg: String::new(),
+        class: format!("box s{color}"),
+        name: (*name).into(),
+    });
+    let mut groups = vec![PanelGroup {
+        heading: "In the table".into(),
+        legend: layers.collect(),
+        small: true,
+        panels: live,
+    }];
+    let mut lost = Vec::new();
+    for loss in &LOSSES {
+        lost.extend(axes.lost(context, loss, timelines)?);
+    }
+    if let Some(first) = lost.first_mut() {
+        first.note = note(&[group]);
+        let shown = |table: &str| timelines.iter().any(|(name, _)| *name == table);
+        groups.push(PanelGroup {
+            heading: "Lost so far".into(),
+            legend: context.legend(shown)?,
+            small: false,
+            panels: lost,
         });
     }
     Ok(Figure {
         id: format!("flood-{}", number + 1),
         title: format!("While the table fills: {}", group.scene.label),
         caption: format!(
-            "Above, what is in each table over the time of the trace; below, what each has lost so far. {} connections, {}.",
+            "What is in each table over the time of the trace, and what each has lost so far. {} connections, {}.",
             short_count(group.connections),
-            if group.threads == 1 { "one thread".to_owned() } else { format!("{} threads", group.threads) }
+            if group.threads == 1 {
+                "one thread".to_owned()
+            } else {
+                format!("{} threads", group.threads)
+            }
         ),
-        reading: "All panels of a row share their axes. A good table keeps the ASSURED connections whole and lets the \
+        reading: "Panels of tables share their axes. A good table keeps the ASSURED connections whole and lets the \
                   attack have only what is left; legitimate evictions and orphaned packets (packets of \
                   legitimate connections that missed because theirs had been evicted or refused) are the damage. \
-                  Refused means that the table was full and found nothing to evict. Attack and legitimate are known from how \
-                  the trace was made; the table does not see them."
+                  Refused means that the table was full and found nothing to evict. Losses have a logarithmic axis, \
+                  because they differ by orders of magnitude; no loss lies on its lowest line. Attack and \
+                  legitimate are known from how the trace was made; the table does not see them."
             .into(),
-        legend,
-        groups: vec![
-            PanelGroup { heading: "In the table".into(), panels: live },
-            PanelGroup { heading: "Lost so far".into(), panels: events },
-        ],
+        beside: group
+            .at_limit
+            .then(|| ("What the limit costs".to_owned(), harm(group))),
+        legend: Vec::new(),
+        groups,
         commands: context.invocation.reproduce([group]),
         data: data(timelines),
     })
@@ -165,7 +139,6 @@ fn figure(
 struct Axes {
     time: Axis,
     live: Axis,
-    events: Axis,
     /// Whether points lie at their operation, because the trace's clock stood still.
     by_operation: bool,
 }
@@ -188,15 +161,8 @@ impl Axes {
         time.ticks.retain(|(place, _)| *place <= time.high);
         let height =
             |point: &TimelinePoint| LIVE.iter().map(|(_, _, value)| value(point) as f64).sum::<f64>();
-        let most = |point: &TimelinePoint| {
-            EVENTS
-                .iter()
-                .map(|(_, _, value)| value(point) as f64)
-                .fold(0.0, f64::max)
-        };
         Self {
             live: linear_axis("connections", points().map(height)),
-            events: linear_axis("since the start", points().map(most)),
             time,
             by_operation,
         }
@@ -223,41 +189,53 @@ impl Axes {
         .svg()
     }
 
-    fn events(&self, table: &str, timeline: &[TimelinePoint]) -> Result<String, PlotError> {
-        let series = EVENTS
-            .iter()
-            .map(|(_, look, value)| {
-                let points: Vec<Point> = timeline
-                    .iter()
-                    .map(|p| Point {
-                        x: place(p, self.by_operation),
-                        y: value(p) as f64,
-                        interval: None,
-                    })
-                    .collect();
-                // A marker at the end tells the lines apart where dashes are short.
-                let markers = points
-                    .last()
-                    .map(|point| (point.x, point.y))
-                    .into_iter()
-                    .collect();
-                Series {
-                    look: *look,
-                    points,
-                    markers,
-                }
-            })
-            .collect();
-        Lines {
-            title: format!("Losses of {table} over time"),
-            description: "cumulative: evicted attack, evicted legitimate, refused, orphaned packets".into(),
+    /// One loss of all tables; `None` where there was none.
+    fn lost(
+        &self,
+        context: &Context<'_>,
+        (name, value): &LossSpec,
+        timelines: &[(&str, Vec<TimelinePoint>)],
+    ) -> Result<Option<Panel>, PlotError> {
+        let all = || timelines.iter().flat_map(|(_, timeline)| timeline).map(value);
+        if all().all(|count| count == 0) {
+            return Ok(None);
+        }
+        let height = |count: u64| count.max(1) as f64;
+        let series = timelines.iter().map(|(table, timeline)| {
+            let points: Vec<Point> = timeline
+                .iter()
+                .map(|point| Point {
+                    x: place(point, self.by_operation),
+                    y: height(value(point)).log10(),
+                    interval: None,
+                })
+                .collect();
+            // A marker at the end tells the lines apart where dashes are short.
+            let markers = points.last().map(|point| (point.x, point.y));
+            Series {
+                look: context.look(table),
+                points,
+                markers: markers.into_iter().collect(),
+            }
+        });
+        let mut y = log10_axis("since the start", all().map(height).chain([1.0]));
+        // Nothing lies below 1, and what lies there is zero.
+        y.low = 0.0;
+        y.ticks.retain(|(place, _)| *place >= 0.0);
+        let plot = Lines {
+            title: format!("{name} over time"),
+            description: format!("{} lines, one per table, cumulative", timelines.len()),
             x: self.time.clone(),
-            y: self.events.clone(),
-            series,
+            y,
+            series: series.collect(),
             marks: Vec::new(),
             references: Vec::new(),
-        }
-        .svg()
+        };
+        Ok(Some(Panel {
+            title: (*name).to_owned(),
+            svg: plot.svg()?,
+            note: String::new(),
+        }))
     }
 }
 
@@ -266,6 +244,47 @@ fn place(point: &TimelinePoint, by_operation: bool) -> f64 {
         point.op as f64
     } else {
         point.time_ms as f64 / MS_PER_S
+    }
+}
+
+/// What each table did at its limit, best first as ranked.
+fn harm(group: &Group) -> DataTable {
+    let rows = group.measured().map(|(row, figures)| {
+        let harm = &figures.harm;
+        let rank = match (row.standing, row.place) {
+            (Standing::Best, _) => "best".to_owned(),
+            (Standing::Tie, _) => "tie".to_owned(),
+            (Standing::Refuses, _) => "not ranked: refuses".to_owned(),
+            (Standing::NoLimit, _) => "not ranked: met no limit".to_owned(),
+            (_, Some(place)) => format!("{:.2}×", place.times_worse),
+            (_, None) => "—".to_owned(),
+        };
+        vec![
+            row.table.clone(),
+            rank,
+            digits(mpps(figures.packets_per_s.median)),
+            percent(harm.refused_share),
+            short_number(harm.refused),
+            short_number(harm.evicted_legitimate),
+            short_number(harm.evicted_attack),
+            percent(harm.orphaned_share),
+            short_number(harm.orphaned),
+        ]
+    });
+    DataTable {
+        columns: vec![
+            "table",
+            "rank by Mpps",
+            "Mpps",
+            "refused, of opens",
+            "refused",
+            "evicted, legitimate",
+            "evicted, attack",
+            "orphaned, of packets",
+            "orphaned packets",
+        ],
+        names: 2,
+        rows: rows.collect(),
     }
 }
 

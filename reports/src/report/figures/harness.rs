@@ -26,7 +26,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
         .collect();
     let values = groups.iter().flat_map(|(group, null)| {
         group
-            .ranked()
+            .measured()
             .map(|(_, figures)| figures.ns_per_packet.median)
             .chain([null.ns_per_packet.median])
     });
@@ -59,8 +59,9 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
                   null table takes a large part of the fastest table's time, differences between fast tables are larger than \
                   their ratio says. The axis is logarithmic."
             .into(),
+        beside: None,
         legend: context.legend(has_row)?,
-        groups: vec![PanelGroup { heading: String::new(), panels: vec![panel] }],
+        groups: vec![PanelGroup::plain(String::new(), vec![panel])],
         commands: context.invocation.reproduce(groups.iter().map(|(group, _)| *group)),
         data: data(&groups),
     }))
@@ -76,7 +77,7 @@ fn fastest(group: &Group) -> Option<(&str, f64)> {
 fn row(context: &Context<'_>, group: &Group, null: &Figures) -> Row {
     let own = null.ns_per_packet.median.log10();
     let mut points: Vec<_> = group
-        .ranked()
+        .measured()
         .map(|(row, figures)| {
             (
                 context.look(&row.table),

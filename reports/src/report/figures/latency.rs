@@ -8,7 +8,7 @@ use crate::stats::total;
 use crate::summary::{Figures, Group};
 use crate::units::{duration, grouped, short_count};
 
-use super::super::context::{Context, failed_note};
+use super::super::context::{Context, note};
 use super::super::view::{DataTable, Figure, Panel, PanelGroup};
 
 /// Steps closer than this on the percentile axis are left out: less than a pixel.
@@ -25,7 +25,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
         .scenes
         .iter()
         .filter_map(|scene| context.headline(scene))
-        .filter(|group| group.ranked().any(|(_, figures)| figures.latency.is_some()))
+        .filter(|group| group.measured().any(|(_, figures)| figures.latency.is_some()))
         .collect();
     if groups.is_empty() {
         return Ok(None);
@@ -37,7 +37,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
     let has_row = |table: &str| {
         groups
             .iter()
-            .any(|group| group.ranked().any(|(row, _)| row.table == table))
+            .any(|group| group.measured().any(|(row, _)| row.table == table))
     };
     Ok(Some(Figure {
         id: "latency".into(),
@@ -52,8 +52,9 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
                   also interrupts of the machine, which hit every table alike). Lines end at 99.99, or where \
                   there are no more bursts to tell percentiles from; the maximum is in the numbers below."
             .into(),
+        beside: None,
         legend: context.legend(has_row)?,
-        groups: vec![PanelGroup { heading: String::new(), panels }],
+        groups: vec![PanelGroup::plain(String::new(), panels)],
         commands: context.invocation.reproduce(groups.iter().copied()),
         data: data(&groups),
     }))
@@ -61,7 +62,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
 
 fn panel(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
     let ranked: Vec<(Look, &Figures)> = group
-        .ranked()
+        .measured()
         .map(|(row, figures)| (context.look(&row.table), figures))
         .collect();
     let most = ranked
@@ -102,7 +103,7 @@ fn panel(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
     Ok(Panel {
         title,
         svg: plot.svg()?,
-        note: failed_note(&[group]),
+        note: note(&[group]),
     })
 }
 

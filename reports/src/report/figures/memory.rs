@@ -6,7 +6,7 @@ use crate::plot::rows::{Row, Rows, Shown};
 use crate::summary::{Group, HARNESS_TABLE, Scene};
 use crate::units::{digits, grouped, short_count};
 
-use super::super::context::{Context, failed_note};
+use super::super::context::{Context, note};
 use super::super::view::{DataTable, Figure, LegendItem, Panel, PanelGroup};
 
 /// Most sizes drawn; the data table has all.
@@ -17,12 +17,34 @@ const MOST_PANELS: usize = 6;
 pub(in super::super) fn scene<'a>(context: &'a Context<'_>) -> Option<&'a Scene> {
     let weighed = |scene: &&Scene| {
         let mut groups = context.summary.of_scene(scene);
-        groups.any(|group| group.ranked().any(|(_, figures)| figures.memory.is_some()))
+        groups.any(|group| group.measured().any(|(_, figures)| figures.memory.is_some()))
     };
     context.summary.scenes.iter().filter(weighed).max_by_key(|scene| {
         let sizes = context.sizes(scene, context.fewest_threads(scene)).len();
         (scene.workload == "steady", scene.batch == 1, sizes)
     })
+}
+
+/// Why workloads are missing here, and in columns of bytes per connection elsewhere; empty where none is.
+pub(in super::super) fn not_weighed(context: &Context<'_>) -> String {
+    let weighed = |scene: &Scene| {
+        let mut measured = context.summary.of_scene(scene).flat_map(Group::measured);
+        measured.any(|(_, figures)| figures.memory.is_some())
+    };
+    let missing: Vec<&str> = context
+        .summary
+        .scenes
+        .iter()
+        .filter(|scene| !weighed(scene))
+        .map(|scene| scene.label.as_str())
+        .collect();
+    if missing.is_empty() {
+        return String::new();
+    }
+    format!(
+        " No prefill, so not measured (the table begins empty): {}.",
+        missing.join(", ")
+    )
 }
 
 pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError> {
@@ -32,7 +54,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
     let groups = context.sizes(scene, context.fewest_threads(scene));
     let allocated = |group: &Group| -> Vec<f64> {
         group
-            .ranked()
+            .measured()
             .filter_map(|(_, figures)| Some(figures.memory.as_ref()?.allocated))
             .collect()
     };
@@ -63,18 +85,20 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
         title: "Memory per connection".into(),
         caption: format!(
             "Bytes the allocator had handed out for the filled table, over its connections, in {}. The dark part was \
-             there before the first connection (preallocation); the tick is what the table counts itself.",
-            scene.label
+             there before the first connection (preallocation); the tick is what the table counts itself.{}",
+            scene.label,
+            not_weighed(context)
         ),
         reading: "All panels share one axis. The baseline is zero bytes, not the empty table: a table that reserves \
                   everything beforehand pays for it here. Bytes are what was asked for, allocator rounding \
                   included, the allocator's own free pages not; the data table has resident bytes too. A tick far \
                   from the end of its bar means that the table's own count leaves something out."
             .into(),
+        beside: None,
         legend,
         commands: context.invocation.reproduce(groups.iter().copied()),
         data: data(&groups),
-        groups: vec![PanelGroup { heading: String::new(), panels }],
+        groups: vec![PanelGroup::plain(String::new(), panels)],
     }))
 }
 
@@ -90,7 +114,7 @@ fn spread<'a>(groups: &[&'a Group]) -> Vec<&'a Group> {
 
 fn panel(context: &Context<'_>, group: &Group, most: f64) -> Result<Panel, PlotError> {
     let rows: Vec<Row> = context
-        .ranked_tables()
+        .tables()
         .filter_map(|table| {
             let row = group.row(table)?;
             let memory = row.summary.figures().map(|figures| figures.memory.as_ref());
@@ -125,7 +149,7 @@ fn panel(context: &Context<'_>, group: &Group, most: f64) -> Result<Panel, PlotE
     Ok(Panel {
         title,
         svg: plot.svg()?,
-        note: failed_note(&[group]),
+        note: note(&[group]),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::stats::Interval;
 use crate::summary::{Group, Scene};
 use crate::units::{digits, grouped, short_count};
 
-use super::super::context::{Context, failed_note};
+use super::super::context::{Context, note};
 use super::super::view::{DataTable, Figure, Panel, PanelGroup};
 use super::{interval_text, mpps};
 
@@ -17,7 +17,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
     let (mut panels, mut shown) = (Vec::new(), Vec::new());
     for scene in &context.summary.scenes {
         let groups = by_threads(context, scene);
-        if groups.len() > 1 && groups.iter().any(|group| group.ranked().next().is_some()) {
+        if groups.len() > 1 && groups.iter().any(|group| group.measured().next().is_some()) {
             panels.push(panel(context, scene, &groups)?);
             shown.push(groups);
         }
@@ -28,7 +28,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
     let all: Vec<&Group> = shown.iter().flatten().copied().collect();
     let has_row = |table: &str| {
         all.iter()
-            .any(|group| group.ranked().any(|(row, _)| row.table == table))
+            .any(|group| group.measured().any(|(row, _)| row.table == table))
     };
     Ok(Some(Figure {
         id: "threads".into(),
@@ -40,8 +40,9 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
                   at the best and the worst table's throughput at the fewest threads. A line that bends down pays for \
                   sharing; one that falls is slower with more threads. All threads work on one table."
             .into(),
+        beside: None,
         legend: context.legend(has_row)?,
-        groups: vec![PanelGroup { heading: String::new(), panels }],
+        groups: vec![PanelGroup::plain(String::new(), panels)],
         commands: context.invocation.reproduce(all.iter().copied()),
         data: data(context, &shown),
     }))
@@ -71,7 +72,7 @@ fn by_threads<'a>(context: &Context<'a>, scene: &'a Scene) -> Vec<&'a Group> {
 fn panel(context: &Context<'_>, scene: &Scene, groups: &[&Group]) -> Result<Panel, PlotError> {
     let threads: Vec<u64> = groups.iter().map(|group| u64::from(group.threads)).collect();
     let (mut series, mut values) = (Vec::new(), Vec::new());
-    for table in context.ranked_tables() {
+    for table in context.tables() {
         let points: Vec<Point> = groups
             .iter()
             .filter_map(|group| {
@@ -95,7 +96,14 @@ fn panel(context: &Context<'_>, scene: &Scene, groups: &[&Group]) -> Result<Pane
             markers,
         });
     }
-    let references = perfect_scaling(&series, &threads);
+    // Who refuses is nobody's measure of scaling.
+    let ranked = |table: &str| {
+        groups
+            .iter()
+            .any(|group| group.ranked().any(|(row, _)| row.table == table))
+    };
+    let judged = context.tables().zip(&series).filter(|(table, _)| ranked(table));
+    let references = perfect_scaling(judged.map(|(_, series)| series), &threads);
     values.extend(references.iter().flatten().map(|(_, y)| 10f64.powf(*y)));
     let size = groups.first().map_or(0, |group| group.connections);
     let plot = Lines {
@@ -122,8 +130,8 @@ fn panel(context: &Context<'_>, scene: &Scene, groups: &[&Group]) -> Result<Pane
 fn failed_threads(groups: &[&Group]) -> String {
     let notes: BTreeMap<u32, String> = groups
         .iter()
-        .map(|group| (group.threads, failed_note(&[group])))
-        .filter(|(_, note)| !note.is_empty())
+        .map(|group| (group.threads, note(&[group])))
+        .filter(|(_, text)| !text.is_empty())
         .collect();
     let distinct: BTreeSet<&String> = notes.values().collect();
     if notes.len() == groups.len() && distinct.len() == 1 {
@@ -131,17 +139,16 @@ fn failed_threads(groups: &[&Group]) -> String {
     }
     let each = notes
         .iter()
-        .map(|(threads, note)| format!("Threads {threads}: {note}."));
+        .map(|(threads, text)| format!("Threads {threads}: {text}"));
     each.collect::<Vec<_>>().join(" ")
 }
 
 /// Lines through the best and the worst point at the fewest threads, as steep as the threads grow.
-fn perfect_scaling(series: &[Series], threads: &[u64]) -> Vec<Vec<(f64, f64)>> {
+fn perfect_scaling<'a>(series: impl Iterator<Item = &'a Series>, threads: &[u64]) -> Vec<Vec<(f64, f64)>> {
     let (Some(first), Some(last)) = (threads.first(), threads.last()) else {
         return Vec::new();
     };
     let starts: Vec<f64> = series
-        .iter()
         .filter_map(|series| series.points.first())
         .filter(|point| point.x <= log2(*first))
         .map(|point| point.y)
@@ -160,7 +167,7 @@ fn perfect_scaling(series: &[Series], threads: &[u64]) -> Vec<Vec<(f64, f64)>> {
 fn data(context: &Context<'_>, shown: &[Vec<&Group>]) -> DataTable {
     let mut rows = Vec::new();
     for groups in shown {
-        for table in context.ranked_tables() {
+        for table in context.tables() {
             let mut base: Option<(u32, f64)> = None;
             for group in groups {
                 let Some(row) = group.row(table) else { continue };

@@ -8,7 +8,7 @@ use crate::stats::{Interval, median};
 use crate::summary::{Estimate, Group, HARNESS_TABLE, Scene};
 use crate::units::{bytes, digits, grouped, short_number};
 
-use super::super::context::{Context, failed_note};
+use super::super::context::{Context, note};
 use super::super::view::{DataTable, Figure, Panel, PanelGroup};
 use super::{interval_text, mpps, spread_text};
 
@@ -17,7 +17,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
     let (mut sweeps, mut singles, mut shown) = (Vec::new(), Vec::new(), Vec::new());
     for scene in &context.summary.scenes {
         let groups = context.sizes(scene, context.fewest_threads(scene));
-        if groups.iter().all(|group| group.ranked().next().is_none()) {
+        if groups.iter().all(|group| group.measured().next().is_none()) {
             continue;
         }
         if groups.len() > 1 {
@@ -35,19 +35,13 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
     if shown.is_empty() {
         return Ok(None);
     }
-    let mut groups = vec![PanelGroup {
-        heading: String::new(),
-        panels: sweeps,
-    }];
-    groups.push(PanelGroup {
-        heading: "Workloads of one size".into(),
-        panels: singles,
-    });
+    let mut groups = vec![PanelGroup::plain(String::new(), sweeps)];
+    groups.push(PanelGroup::plain("Workloads of one size".into(), singles));
     groups.retain(|group| !group.panels.is_empty());
     let has_row = |table: &str| {
         shown
             .iter()
-            .any(|group| group.ranked().any(|(row, _)| row.table == table))
+            .any(|group| group.measured().any(|(row, _)| row.table == table))
     };
     Ok(Some(Figure {
         id: "throughput".into(),
@@ -61,6 +55,7 @@ pub(super) fn figure(context: &Context<'_>) -> Result<Option<Figure>, PlotError>
              Where whiskers of two tables overlap, look at the matrix: it compares round by round. {}",
             caches.explanation()
         ),
+        beside: None,
         legend: context.legend(has_row)?,
         commands: context.invocation.reproduce(shown.iter().copied()),
         data: data(&shown),
@@ -77,7 +72,7 @@ fn sweep(
     let sizes: Vec<u64> = groups.iter().map(|group| group.connections).collect();
     let mut series = Vec::new();
     let mut values = Vec::new();
-    for table in context.ranked_tables() {
+    for table in context.tables() {
         let points: Vec<Point> = groups
             .iter()
             .filter_map(|group| {
@@ -118,7 +113,7 @@ fn sweep(
     Ok(Panel {
         title: scene.label.clone(),
         svg: plot.svg()?,
-        note: failed_note(groups),
+        note: note(groups),
     })
 }
 
@@ -151,7 +146,7 @@ fn single(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
         })
         .collect();
     let values = group
-        .ranked()
+        .measured()
         .map(|(_, figures)| mpps(figures.packets_per_s.median));
     let plot = Rows {
         title: format!("Throughput of {}", group.scene.label),
@@ -164,7 +159,7 @@ fn single(context: &Context<'_>, group: &Group) -> Result<Panel, PlotError> {
     Ok(Panel {
         title: format!("{} ({size} connections)", group.scene.label),
         svg: plot.svg()?,
-        note: failed_note(&[group]),
+        note: note(&[group]),
     })
 }
 
@@ -223,7 +218,7 @@ impl Caches {
     /// used does not count), of each table at its largest size, where pages and allocator chunks no longer show.
     fn of(context: &Context<'_>) -> Self {
         let per_table: Vec<f64> = context
-            .ranked_tables()
+            .tables()
             .filter_map(|table| {
                 let cells = context
                     .summary
