@@ -62,6 +62,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   ctbench report results/latest
+  ctbench report results/latest --all
   ctbench report results/night --output night.html
   ctbench report results/night --json | jq .")]
     Report(ReportArgs),
@@ -179,6 +180,9 @@ pub struct ReportArgs {
     /// Where to write the report [default: DIR/report.html]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Print every workload and size on stdout, not one screen
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
     /// Print the summary as JSON on stdout
     #[arg(long)]
     pub json: bool,

@@ -292,7 +292,10 @@ fn who_refuses_is_marked_and_best_nowhere() {
     let row = harness
         .split("<tr>")
         .find(|row| row.starts_with("<td class=\"name\">full"));
-    assert!(row.is_some_and(|row| row.contains("<td>hashtrie</td>")), "{row:?}");
+    assert!(
+        row.is_some_and(|row| row.contains("<td>hashtrie</td>")),
+        "{row:?}"
+    );
 }
 
 #[test]

@@ -138,7 +138,12 @@ fn finish(folder: &Path, args: &BenchArgs, session: &Session, interrupted: &Atom
         .into_iter()
         .filter(|r| current.contains(&r.cell))
         .collect();
-    let failed = super::report::write(&records, &folder.join(super::report::FILE), args.json)?;
+    let shown = if args.json {
+        super::report::Shown::Json
+    } else {
+        super::report::Shown::Headline
+    };
+    let failed = super::report::write(&records, &folder.join(super::report::FILE), shown)?;
     // Relaxed: a lone flag.
     if interrupted.load(Ordering::Relaxed) {
         eprintln!(

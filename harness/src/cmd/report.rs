@@ -27,7 +27,14 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         eprintln!("{torn}");
     }
     let output = args.output.clone().unwrap_or_else(|| args.dir.join(FILE));
-    let failed = write(&loaded.records, &output, args.json)?;
+    let shown = if args.json {
+        Shown::Json
+    } else if args.all {
+        Shown::All
+    } else {
+        Shown::Headline
+    };
+    let failed = write(&loaded.records, &output, shown)?;
     Ok(if failed {
         ExitCode::from(exit::FAILED)
     } else {
@@ -35,21 +42,36 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     })
 }
 
+/// What of the summary goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// One screen.
+    Headline,
+    /// Every workload and size.
+    All,
+    /// Everything, for programs.
+    Json,
+}
+
 /// Writes the report and prints summary and path. True where a cell failed.
 ///
 /// # Errors
 /// No records, or a file that cannot be written.
-pub fn write(records: &[Record], output: &Path, json: bool) -> Result<bool> {
+pub fn write(records: &[Record], output: &Path, shown: Shown) -> Result<bool> {
     if records.is_empty() {
         bail!("no cell is finished: nothing to report");
     }
     let summary = RunSummary::from_records(records);
     let html = reports::report::render(records, &options())?;
     std::fs::write(output, html).with_context(|| format!("writing {}", output.display()))?;
-    if json {
+    if shown == Shown::Json {
         super::print_json(&summary)?;
     } else {
-        super::print(&reports::summary::render(&summary, WIDTH))?;
+        let text = match shown {
+            Shown::All => reports::summary::render_all(&summary, WIDTH),
+            _ => reports::summary::render(&summary, WIDTH),
+        };
+        super::print(&text)?;
         super::print(&format!(
             "\nrecords: {}\n",
             output.with_file_name(reports::store::RECORDS).display()
