@@ -155,6 +155,19 @@ pub fn fit(text: &str, width: usize) -> String {
     out
 }
 
+/// As [`fit`], but cut in the middle: names of files often begin alike and end apart.
+#[must_use]
+pub fn fit_middle(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width || width < 5 {
+        return fit(text, width);
+    }
+    let tail = (width - 1) / 2;
+    let head: String = text.chars().take(width - 1 - tail).collect();
+    let end: String = text.chars().skip(length - tail).collect();
+    format!("{head}…{end}")
+}
+
 /// Without zeros after the decimal point that say nothing: `1.00` becomes `1`.
 fn trim(text: &str) -> &str {
     if text.contains('.') {
@@ -239,5 +252,9 @@ mod tests {
         assert_eq!(clean("a\x1b[2Jb\u{202e}c\0"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
         assert_eq!(fit("abcdef", 4), "abc…");
         assert_eq!(fit("abcd", 4), "abcd");
+        assert_eq!(fit_middle("capture-monday", 8), "capt…day");
+        assert_eq!(fit_middle("capture-monday", 9), "capt…nday");
+        assert_eq!(fit_middle("capture-monday", 3), "ca…");
+        assert_eq!(fit_middle("cap", 3), "cap");
     }
 }

@@ -96,8 +96,30 @@ fn rendered(browser: &Path, html: &str) -> Rendered {
     }
 }
 
+/// With names as long as file names are.
 fn demo() -> String {
+    let long = "2026-11-20T19-05-00Z_office_gateway_eth0_all_traffic_of_the_day";
+    let (replay, flood) = (format!("replay:{long}"), format!("flood:{long}"));
+    let workloads = [
+        "steady",
+        "churn",
+        "miss",
+        "full",
+        "flood:everyday",
+        &replay,
+        &flood,
+    ];
     let records = RunBuilder::new()
+        .tables(&[
+            "chained",
+            "hashtrie",
+            "rcu",
+            "std",
+            "hashbrown",
+            &long[..40],
+            "null",
+        ])
+        .workloads(&workloads)
         .with_batch_cells()
         .with_believable_errors()
         .build();

@@ -7,7 +7,7 @@ use super::axis::Axis;
 use super::frame::{self, Area, Drawn, PlotError, WIDTH, canvas, chart, pixel};
 use super::ink::Ink;
 use super::look::Look;
-use crate::units::fit;
+use crate::units::{fit, fit_middle};
 
 /// Height of a row.
 const ROW: u32 = 24;
@@ -96,7 +96,7 @@ impl Rows {
             let (left, middle) = chart.backend_coord(&(self.x.low, height));
             frame::write(
                 root,
-                &fit(&row.name, LONGEST_NAME),
+                &fit_middle(&row.name, LONGEST_NAME),
                 (left - 8, middle),
                 Ink::Text,
                 HPos::Right,

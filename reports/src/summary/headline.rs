@@ -2,7 +2,7 @@
 
 use super::text::{MIN_WIDTH, counts, mark, wrap};
 use super::{Group, HARNESS_TABLE, Row, RunSummary, Scene, Standing};
-use crate::units::{digits, fit, percent, short_count};
+use crate::units::{digits, fit, fit_middle, percent, short_count};
 
 /// Widest column of names.
 const MAX_NAME: usize = 20;
@@ -149,7 +149,7 @@ fn table(out: &mut String, summary: &RunSummary, columns: &[&Column<'_>], names:
         let name = if line == 2 { "table" } else { "" };
         let heads = columns.iter().map(|column| {
             let width = column.width;
-            format!("{:>width$}", fit(&column.head[line], width - 1))
+            format!("{:>width$}", fit_middle(&column.head[line], width - 1))
         });
         push_line(out, &format!("{name:<names$}{}", heads.collect::<String>()));
     }
@@ -163,7 +163,11 @@ fn table(out: &mut String, summary: &RunSummary, columns: &[&Column<'_>], names:
         let label = if name == HARNESS_TABLE { "(null)" } else { name };
         push_line(
             out,
-            &format!("{:<names$}{}", fit(label, names), cells.collect::<String>()),
+            &format!(
+                "{:<names$}{}",
+                fit_middle(label, names),
+                cells.collect::<String>()
+            ),
         );
     }
     out.push('\n');

@@ -541,12 +541,17 @@ impl Noise {
         }))
     }
 
-    /// The next number in [0, 1).
-    pub fn unit(&mut self) -> f64 {
+    /// The next number below 2^53.
+    pub fn whole(&mut self) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+        self.0 >> 11
+    }
+
+    /// The next number in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        self.whole() as f64 / (1u64 << 53) as f64
     }
 }

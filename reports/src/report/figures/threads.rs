@@ -96,7 +96,14 @@ fn panel(context: &Context<'_>, scene: &Scene, groups: &[&Group]) -> Result<Pane
             markers,
         });
     }
-    let references = perfect_scaling(&series, &threads);
+    // Who refuses is nobody's measure of scaling.
+    let ranked = |table: &str| {
+        groups
+            .iter()
+            .any(|group| group.ranked().any(|(row, _)| row.table == table))
+    };
+    let judged = context.tables().zip(&series).filter(|(table, _)| ranked(table));
+    let references = perfect_scaling(judged.map(|(_, series)| series), &threads);
     values.extend(references.iter().flatten().map(|(_, y)| 10f64.powf(*y)));
     let size = groups.first().map_or(0, |group| group.connections);
     let plot = Lines {
@@ -137,12 +144,11 @@ fn failed_threads(groups: &[&Group]) -> String {
 }
 
 /// Lines through the best and the worst point at the fewest threads, as steep as the threads grow.
-fn perfect_scaling(series: &[Series], threads: &[u64]) -> Vec<Vec<(f64, f64)>> {
+fn perfect_scaling<'a>(series: impl Iterator<Item = &'a Series>, threads: &[u64]) -> Vec<Vec<(f64, f64)>> {
     let (Some(first), Some(last)) = (threads.first(), threads.last()) else {
         return Vec::new();
     };
     let starts: Vec<f64> = series
-        .iter()
         .filter_map(|series| series.points.first())
         .filter(|point| point.x <= log2(*first))
         .map(|point| point.y)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::summary::{Better, Figures, Group, Place, Row, Scene, Standing, rank};
-use crate::units::{digits, duration, grouped, percent, short_count, short_number};
+use crate::units::{digits, duration, fit_middle, grouped, percent, short_count, short_number};
 
 use super::super::context::Context;
 use super::super::view::{MatrixCell, MatrixColumn};
@@ -11,6 +11,9 @@ use super::super::view::{MatrixCell, MatrixColumn};
 /// Bytes per connection closer than this are called a tie: they are counted, not estimated, so there is no interval,
 /// but size classes of the allocator alone move them by as much.
 const MEMORY_TIE: f64 = 1.01;
+
+/// Names of workloads may be names of files: longer ones would make the heads taller than the matrix.
+const LONGEST_HEAD: usize = 36;
 
 /// A column before it is written down.
 pub(super) struct Column<'a> {
@@ -81,7 +84,7 @@ pub(super) fn throughput<'a>(context: &Context<'_>, scene: &Scene, group: &'a Gr
 
 fn head(context: &Context<'_>, scene: &Scene, group: &Group) -> MatrixColumn {
     MatrixColumn {
-        name: scene.label.clone(),
+        name: fit_middle(&scene.label, LONGEST_HEAD),
         about: context.about_workload(&scene.workload),
         size: format!("{} conn.", short_count(group.connections)),
     }
@@ -118,7 +121,7 @@ fn orphaned<'a>(scene: &Scene, group: &'a Group) -> Column<'a> {
     Column {
         head: MatrixColumn {
             name: "orphaned".to_owned(),
-            about: format!("packets, in {}", scene.label),
+            about: format!("packets, in {}", fit_middle(&scene.label, LONGEST_HEAD)),
             size: "less is better".to_owned(),
         },
         group,
