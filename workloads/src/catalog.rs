@@ -72,7 +72,7 @@ pub const WORKLOADS: [Workload; 5] = [
     },
     Workload {
         name: "churn",
-        summary: "connections come and go around a constant number while the others are hit",
+        summary: "connections come and go; their number stays, and the others are hit",
         mix: "5 % opens, 5 % closes, 0.6 % packets after a close, the rest hits",
         connections: ANY,
         partitionable: true,

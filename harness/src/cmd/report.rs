@@ -93,8 +93,13 @@ fn options() -> ReportOptions {
         about_tables: registry::all_tables().into_iter().map(about).collect(),
         about_workloads: workload::synthetic()
             .into_iter()
-            .map(|w| (w.name, w.about))
+            .map(|w| (w.name, gist(&w.about)))
             .collect(),
         ..ReportOptions::default()
     }
+}
+
+/// The first clause of a description: what fits over a column.
+fn gist(about: &str) -> String {
+    about.split([';', ':', ',']).next().unwrap_or(about).to_owned()
 }
