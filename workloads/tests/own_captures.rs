@@ -15,9 +15,14 @@ fn pcaps() -> PathBuf {
 
 /// The catalogue: file -> column -> value.
 fn catalogue() -> Vec<HashMap<String, String>> {
-    let text = std::fs::read_to_string(pcaps().join("catalogue.tsv")).unwrap();
+    let text = std::fs::read_to_string(pcaps().join("catalogue.tsv"))
+        .expect("the catalogue and its captures are there");
     let mut lines = text.lines();
-    let columns: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let columns: Vec<&str> = lines
+        .next()
+        .expect("the catalogue and its captures are there")
+        .split('\t')
+        .collect();
     let row = |line: &str| {
         columns
             .iter()
@@ -36,7 +41,7 @@ fn load(row: &HashMap<String, String>) -> Replay {
             ..ReplayOptions::default()
         },
     )
-    .unwrap()
+    .expect("the catalogue and its captures are there")
 }
 
 #[test]
