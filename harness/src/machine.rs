@@ -107,7 +107,7 @@ fn hypervisor(cpuinfo: &str) -> Option<String> {
     if !flags.split_whitespace().any(|flag| flag == "hypervisor") {
         return None;
     }
-    Some(line("/sys/class/dmi/id/sys_vendor").unwrap_or_else(|| "unnamed".to_owned()))
+    Some(line("/sys/class/dmi/id/sys_vendor").unwrap_or_else(|| "an unnamed hypervisor".to_owned()))
 }
 
 fn mitigations() -> Vec<(String, String)> {
