@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use reports::TraceFacts;
 use serde::{Deserialize, Serialize};
-use workloads::overlay::{self, FloodOptions, FloodRate};
+use workloads::overlay::{self, FloodOptions, FloodRate, OverlayError};
 use workloads::replay::{Replay, ReplayOptions};
 use workloads::track::TrackCounts;
 use workloads::{Trace, catalog};
@@ -247,13 +247,17 @@ fn replay(name: &str, source: &CaptureSource, strict: bool) -> Result<Built> {
     })
 }
 
+/// As many SYNs as captured packets while the flood lasts: an attack, not a nuisance.
+const FLOOD_SHARE: f64 = 0.5;
+
 fn flood(name: &str, source: &CaptureSource, strict: bool, seed: u64) -> Result<Built> {
     let replay = source.load(strict)?;
-    let flood = overlay::flood_trace(
-        name,
-        &replay.packets,
-        &FloodOptions::new(seed, FloodRate::Filling),
-    )?;
+    let with_rate = |rate| overlay::flood_trace(name, &replay.packets, &FloodOptions::new(seed, rate));
+    let flood = match with_rate(FloodRate::ShareOfPackets(FLOOD_SHARE)) {
+        // Few packets and many connections: the share would not fill the table.
+        Err(OverlayError::NeverFills { .. }) => with_rate(FloodRate::Filling),
+        flood => flood,
+    }?;
     Ok(Built {
         connections: flood.trace.max_connections as u64,
         source: format!(

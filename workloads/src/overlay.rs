@@ -201,7 +201,7 @@ impl fmt::Display for FloodReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "SYN flood: asked {} ({:.1} packets/s), achieved {:.1} packets/s: {} SYNs from {} sources to {} servers in \
+            "SYN flood: asked {} = {:.1} packets/s, achieved {:.1} packets/s: {} SYNs from {} sources to {} servers in \
              {:.1} s, {:.1} % of the packets meanwhile; {} tuples checked to be nobody else's, {} redrawn",
             self.asked,
             self.asked_pps,

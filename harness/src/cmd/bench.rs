@@ -24,7 +24,11 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let folder = session::run_folder(args.out.as_ref(), args.resume, &profile)?;
     let interrupted = session::interruption()?;
     let mut done = earlier(&folder, args.resume)?;
-    let session = Session::prepare(&args.cells, &interrupted)?;
+    let session = match Session::prepare(&args.cells, &interrupted) {
+        // Relaxed: a lone flag.
+        Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(ExitCode::from(exit::INTERRUPTED)),
+        session => session?,
+    };
     let mut store = Appender::open_run(&folder)?;
     let rounds = args.rounds.unwrap_or(session.scale.rounds);
     let budget = match args.budget {

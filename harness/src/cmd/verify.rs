@@ -17,7 +17,11 @@ use crate::{child, exit, plan};
 /// Usage, input and output. A wrong answer is exit status 1.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let interrupted = session::interruption()?;
-    let session = Session::prepare(&args.cells, &interrupted)?;
+    let session = match Session::prepare(&args.cells, &interrupted) {
+        // Relaxed: a lone flag.
+        Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(ExitCode::from(exit::INTERRUPTED)),
+        session => session?,
+    };
     let progress = Progress::new("verify", session.cells.len() as u64);
     let mut failed = 0u32;
     for cell in &session.cells {
