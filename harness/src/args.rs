@@ -115,7 +115,7 @@ pub struct BenchArgs {
     /// Which cells.
     #[command(flatten)]
     pub cells: CellArgs,
-    /// Folder for records and report [default: results/<profile>-<time>]
+    /// Folder for records and report [default: results/PROFILE-TIME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Do only what is missing or stale in --out (default: the latest run)

@@ -23,7 +23,7 @@ pub enum Profile {
 pub struct Scale {
     /// Connections of synthetic workloads.
     pub sizes: Vec<u64>,
-    /// Further sizes, too dear for every workload: only for [`HEADLINE`] ones, with single lookups.
+    /// Further sizes, too dear for every workload: only for `HEADLINE` ones, with single lookups.
     pub headline_sizes: Vec<u64>,
     /// Size at which threads beyond the first are measured.
     pub threaded_sizes: Vec<u64>,

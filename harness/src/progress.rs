@@ -86,7 +86,7 @@ impl Progress {
     /// Writes a line of results to stdout, the bar out of its way.
     ///
     /// # Errors
-    /// As [`crate::cmd::print`].
+    /// As [`crate::cmd::print()`].
     pub fn result_line(&self, line: &str) -> anyhow::Result<()> {
         self.bar.suspend(|| crate::cmd::print(line))
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use reports::TraceFacts;
 use serde::{Deserialize, Serialize};
 use workloads::overlay::{self, FloodOptions, FloodRate, OverlayError};
@@ -133,7 +133,8 @@ impl CaptureSource {
             CaptureData::BuiltIn(bytes) => Replay::from_bytes(Path::new(&self.name), bytes, &options),
             CaptureData::File(path) => Replay::load(path, &options),
         };
-        Ok(loaded?)
+        // Its text names the file and holds its source already: a chain would say it twice.
+        loaded.map_err(|problem| anyhow!("{problem}"))
     }
 
     /// Where it is, for people.

@@ -5,7 +5,7 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`tuple`] | the 40-byte tuple (5-tuple + zone), directions, prefixes |
+//! | [`mod@tuple`] | the 40-byte tuple (5-tuple + zone), directions, prefixes |
 //! | [`hash`] | keyed hash functions over a tuple |
 //! | [`table`] | the contract every table fulfils |
 //! | [`counters`] | event counters named as `nf_conntrack` names them |

@@ -27,7 +27,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes a value as indented JSON to stdout.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
