@@ -126,7 +126,7 @@ fn blocks(out: &mut String, summary: &RunSummary, columns: &[Column<'_>], width:
         return;
     };
     let longest = summary.tables.iter().map(|table| table.chars().count()).max();
-    let names = longest.unwrap_or(0).clamp("table".len(), MAX_NAME);
+    let names = longest.unwrap_or(0).clamp("(null)".len(), MAX_NAME);
     // Columns of one group stay together: a block ends where the next group would not fit.
     let room = (width - names).max(widest);
     let mut block: Vec<&Column<'_>> = Vec::new();
