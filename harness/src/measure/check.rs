@@ -304,7 +304,16 @@ impl<'a> Model<'a> {
         for ((step, number), outcome) in (0u32..).zip(&script.op_numbers).zip(&log.outcomes) {
             let op = &self.trace.ops[*number as usize];
             let mut victims = 0;
+            // Expired ones that the table gave back unseen still count here, so that this is never below the table's own.
+            let full = self.live.total() >= self.trace.max_connections as u64;
             while let Some(eviction) = evictions.next_if(|eviction| eviction.step == step) {
+                if !full {
+                    return Err(WrongAnswer::Eviction {
+                        number: *number,
+                        victim: eviction.victim.id.0,
+                        problem: "was evicted although there was room",
+                    });
+                }
                 self.evict(*number, op, eviction)?;
                 victims += 1;
             }
@@ -478,3 +487,6 @@ impl<'a> Model<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
