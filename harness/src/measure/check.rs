@@ -266,6 +266,9 @@ struct Model<'a> {
     trace: &'a Trace,
     connections: Vec<Tracked>,
     live: Live,
+    /// The table holds no more than these, expired ones included that it has not given back. When it gives those back is its own
+    /// business, so this is a bound and no count; a sweep makes it exact.
+    present_at_most: u64,
     totals: AnswerTotals,
     timeline: Vec<TimelinePoint>,
     start: VirtualTime,
@@ -284,6 +287,7 @@ impl<'a> Model<'a> {
             trace,
             connections: vec![absent; trace.connections.len()],
             live: Live::default(),
+            present_at_most: 0,
             totals: AnswerTotals::default(),
             timeline: Vec::with_capacity(TIMELINE_POINTS + 1),
             start,
@@ -304,8 +308,7 @@ impl<'a> Model<'a> {
         for ((step, number), outcome) in (0u32..).zip(&script.op_numbers).zip(&log.outcomes) {
             let op = &self.trace.ops[*number as usize];
             let mut victims = 0;
-            // Expired ones that the table gave back unseen still count here, so that this is never below the table's own.
-            let full = self.live.total() >= self.trace.max_connections as u64;
+            let full = self.may_be_full();
             while let Some(eviction) = evictions.next_if(|eviction| eviction.step == step) {
                 if !full {
                     return Err(WrongAnswer::Eviction {
@@ -338,6 +341,7 @@ impl<'a> Model<'a> {
         }
         if op.kind == OpKind::Expire {
             self.expire(op.time);
+            self.present_at_most = self.live.total();
             return Ok(());
         }
         let present = self
@@ -370,8 +374,7 @@ impl<'a> Model<'a> {
     fn open(&mut self, number: u32, op: &Op, outcome: Outcome, victims: u32) -> Result<(), WrongAnswer> {
         self.totals.misses += 1;
         if outcome == Outcome::OPEN_FULL {
-            // Expired ones that the table may not have given back yet count as present.
-            if self.live.total() < self.trace.max_connections as u64 || victims > 0 {
+            if !self.may_be_full() || victims > 0 {
                 return exact("timed", number, op, Outcome::OPENED, outcome);
             }
             self.totals.full += 1;
@@ -427,7 +430,13 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
+    const fn may_be_full(&self) -> bool {
+        self.present_at_most >= self.trace.max_connections as u64
+    }
+
     fn enter(&mut self, op: &Op) {
+        // At its limit the table gave back an expired one for this.
+        self.present_at_most = (self.present_at_most + 1).min(self.trace.max_connections as u64);
         let entered = Tracked {
             state: State::Present,
             status: op.set_status,
@@ -450,6 +459,7 @@ impl<'a> Model<'a> {
         let connection = &mut self.connections[connection as usize];
         *self.live.slot(connection) -= 1;
         connection.state = to;
+        self.present_at_most = self.present_at_most.saturating_sub(1);
     }
 
     fn expire(&mut self, now: VirtualTime) {
