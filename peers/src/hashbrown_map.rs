@@ -31,9 +31,9 @@
 //! No eviction. A batch takes each lock twice: once to prefetch, once to read.
 
 use hashbrown::HashTable;
-use structures::{BuildError, FlowTable, FoldHasher, Sharing, Sizing, TableInfo, Tuple, TupleHasher};
+use structures::{FoldHasher, Sharing, TableInfo, Tuple, TupleHasher};
 
-use crate::sharded::{Entries, Node, Sharded, ShardedHandle, TupleMap};
+use crate::sharded::{Entries, Node, Sharded, TupleMap};
 
 /// A place of the map.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,13 @@ fn half(hash: u64) -> u32 {
 pub struct Map(HashTable<Place>);
 
 impl TupleMap for Map {
+    const INFO: TableInfo = TableInfo {
+        summary: "hashbrown HashTable (foldhash)",
+        locking: "64 shards, a reader-writer lock each",
+        sharing: Sharing::Shared,
+        evicts: false,
+        answers: true,
+    };
     const SHARDS: usize = 64;
     type Hasher = FoldHasher;
 
@@ -107,34 +114,4 @@ impl TupleMap for Map {
 }
 
 /// The table.
-#[derive(Debug)]
-pub struct HashbrownMap(Sharded<Map>);
-
-impl FlowTable for HashbrownMap {
-    type Options = ();
-    type Handle<'t> = ShardedHandle<'t, Map>;
-
-    const INFO: TableInfo = TableInfo {
-        summary: "hashbrown HashTable (foldhash)",
-        locking: "64 shards, a reader-writer lock each",
-        sharing: Sharing::Shared,
-        evicts: false,
-        answers: true,
-    };
-
-    fn new(sizing: &Sizing, (): &()) -> Result<Self, BuildError> {
-        Sharded::new(sizing).map(Self)
-    }
-
-    fn handle(&self) -> Self::Handle<'_> {
-        self.0.handle()
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.0.memory_bytes()
-    }
-}
+pub type HashbrownMap = Sharded<Map>;

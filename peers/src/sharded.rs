@@ -27,8 +27,8 @@ use std::fmt::Debug;
 use structures::entry::{Entry, Slab, SlotCache};
 use structures::sync::{Ordering, RwLock};
 use structures::{
-    BuildError, ConnectionId, Direction, DumpCursor, Dumped, EvictionSink, FlowHandle, Found, Insert,
-    MAX_BATCH, PacketMeta, Sizing, Tuple, VirtualTime,
+    BuildError, ConnectionId, Direction, DumpCursor, Dumped, EvictionSink, FlowHandle, FlowTable, Found,
+    Insert, MAX_BATCH, PacketMeta, Sizing, TableInfo, Tuple, VirtualTime,
 };
 
 /// Slots more than the limit, for the caches of 32 handles (each keeps at most two batches of 32).
@@ -89,6 +89,8 @@ impl Entries<'_> {
 
 /// Somebody's map from tuples to nodes. `hash` arguments are what [`TupleMap::hash`] gave for the same tuple.
 pub trait TupleMap: Debug + Send + Sync + 'static {
+    /// What a reader of the report must know of the table made of these maps.
+    const INFO: TableInfo;
     /// How many of them share the tuples between them, by bits 48 to 55 of the hash. A power of two, at most 256.
     const SHARDS: usize;
     /// What hashes tuples.
@@ -153,6 +155,29 @@ enum Attempt {
     Done(Insert),
     /// This slot's connection has expired and holds one of the tuples.
     MetExpired(u32),
+}
+
+impl<M: TupleMap> FlowTable for Sharded<M> {
+    type Options = ();
+    type Handle<'t> = ShardedHandle<'t, M>;
+
+    const INFO: TableInfo = M::INFO;
+
+    fn new(sizing: &Sizing, (): &()) -> Result<Self, BuildError> {
+        Self::new(sizing)
+    }
+
+    fn handle(&self) -> Self::Handle<'_> {
+        self.handle()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memory_bytes()
+    }
 }
 
 impl<M: TupleMap> Sharded<M> {

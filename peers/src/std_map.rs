@@ -28,9 +28,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
-use structures::{BuildError, FlowTable, Sharing, Sizing, TableInfo, Tuple};
+use structures::{Sharing, TableInfo, Tuple};
 
-use crate::sharded::{Entries, Node, Sharded, ShardedHandle, TupleMap};
+use crate::sharded::{Entries, Node, Sharded, TupleMap};
 
 /// SipHash-1-3 with a key made of a seed.
 #[derive(Debug, Clone)]
@@ -68,6 +68,13 @@ impl Hash for Key {
 pub struct Map(HashMap<Key, Node, SeededSip13>);
 
 impl TupleMap for Map {
+    const INFO: TableInfo = TableInfo {
+        summary: "std HashMap (SipHash-1-3)",
+        locking: "one reader-writer lock",
+        sharing: Sharing::Shared,
+        evicts: false,
+        answers: true,
+    };
     const SHARDS: usize = 1;
     type Hasher = SeededSip13;
 
@@ -111,34 +118,4 @@ impl TupleMap for Map {
 }
 
 /// The table.
-#[derive(Debug)]
-pub struct StdMap(Sharded<Map>);
-
-impl FlowTable for StdMap {
-    type Options = ();
-    type Handle<'t> = ShardedHandle<'t, Map>;
-
-    const INFO: TableInfo = TableInfo {
-        summary: "std HashMap (SipHash-1-3)",
-        locking: "one reader-writer lock",
-        sharing: Sharing::Shared,
-        evicts: false,
-        answers: true,
-    };
-
-    fn new(sizing: &Sizing, (): &()) -> Result<Self, BuildError> {
-        Sharded::new(sizing).map(Self)
-    }
-
-    fn handle(&self) -> Self::Handle<'_> {
-        self.0.handle()
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.0.memory_bytes()
-    }
-}
+pub type StdMap = Sharded<Map>;
